@@ -1,0 +1,1 @@
+"""The domain: patient, course, dossier, facts and their folding, gate, seal, vault, journal."""

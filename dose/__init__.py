@@ -1,0 +1,1 @@
+"""Dose physics on arrays: grids, structures, resampling, sums, DVH."""

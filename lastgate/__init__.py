@@ -1,0 +1,1 @@
+"""The front door: settings, wiring, command line, jobs and the demo."""

@@ -1,0 +1,1 @@
+"""The index: tokens, query model, documents, embedded engine, Elasticsearch engine."""

@@ -1,0 +1,195 @@
+"""The object-store port: keys and bytes.
+
+A key is a path of segments ``[A-Za-z0-9._=+-]`` joined by ``/`` (see
+`check_key`). An object never changes under its key, but for the few small
+documents that are replaced with `ObjectStore.replace_if_match`.
+`tests/conformance/test_object_store.py` runs on every store.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO, Protocol
+
+from storage.errors import BadKey
+
+MAX_KEY_BYTES = 900
+MAX_SEGMENT_BYTES = 128
+_SEGMENT = re.compile(r"[A-Za-z0-9_=+-][A-Za-z0-9._=+-]*")
+
+
+def check_key(key: str) -> str:
+    """Return `key` if it may name an object, else raise `BadKey`.
+
+    Segments are ``[A-Za-z0-9._=+-]``, do not begin with a dot, are at most
+    128 bytes long and never empty; the whole key is at most 900 bytes, so it
+    fits a file system path and S3's limit of 1,024 with a bucket prefix.
+    """
+    if len(key) > MAX_KEY_BYTES or not key:
+        raise BadKey(f"The key is empty or longer than {MAX_KEY_BYTES} bytes: {key[:80]!r}")
+    for segment in key.split("/"):
+        if len(segment) > MAX_SEGMENT_BYTES or not _SEGMENT.fullmatch(segment):
+            raise BadKey(f"The segment {segment[:80]!r} can't stand in the key {key[:80]!r}")
+    return key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """Names one state of one object.
+
+    Parameters
+    ----------
+    key
+        The object's key.
+    tag
+        Changes whenever the bytes under the key change: the SHA-256 on a
+        filesystem, the ETag on S3.
+    version_id
+        The store's own id of this version; None where the store keeps none.
+    """
+
+    key: str
+    tag: str
+    version_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectStat:
+    """What a listing tells of one object: enough to name it, never a proof that it is whole."""
+
+    version: Version
+    size_bytes: int
+    modified: datetime
+    is_delete_marker: bool = False
+
+    @property
+    def key(self) -> str:
+        """The object's key."""
+        return self.version.key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a store can promise; callers ask here instead of guessing.
+
+    Parameters
+    ----------
+    name
+        Shown to operators, such as ``filesystem`` or ``s3``.
+    durable_on_return
+        Written bytes survive a power cut as soon as a put returns.
+    locks_versions
+        Retention is enforced by the store itself (S3 Object Lock), not only by this program.
+    keeps_versions
+        Older versions of a key can be listed and read.
+    links_from
+        Folder whose files can be hard-linked into this store, None if bytes must be copied.
+    """
+
+    name: str
+    durable_on_return: bool
+    locks_versions: bool
+    keeps_versions: bool
+    links_from: str | None = None
+
+
+class ObjectStore(Protocol):
+    """Keys and bytes; knows nothing of DICOM. All methods may raise `StoreUnavailable`."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this store can promise."""
+        ...
+
+    def put_if_absent(self, key: str, source: BinaryIO, *, sha256: str, size_bytes: int) -> Version:
+        """Store the bytes of `source` under `key` unless something stands there.
+
+        Idempotent: the same bytes under the same key make no second copy, and
+        their version is returned. It returns only when the bytes survive a
+        power cut, as far as this store can promise (`capabilities`).
+
+        Raises
+        ------
+        KeyTaken
+            Other bytes stand under this key.
+        DigestMismatch
+            `source` does not have this digest or length; nothing was stored.
+        StoreFull
+            There is no room.
+        """
+        ...
+
+    def replace_if_match(self, key: str, data: bytes, *, expected: Version | None) -> Version:
+        """Replace a small document if it still is `expected` (None: if it is absent).
+
+        Raises
+        ------
+        Replaced
+            Somebody else was quicker; nothing was written.
+        """
+        ...
+
+    def read(self, key: str, *, start: int = 0, stop: int | None = None, version: Version | None = None) -> Iterator[bytes]:
+        """Yield the bytes ``[start, stop)`` of an object in pieces; raises `ObjectMissing`."""
+        ...
+
+    def read_bytes(self, key: str, *, version: Version | None = None) -> bytes:
+        """Return a whole object; for documents that fit in memory. Raises `ObjectMissing`."""
+        ...
+
+    def stat(self, key: str) -> ObjectStat:
+        """Return size, time and version of the newest state of an object; raises `ObjectMissing`."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[ObjectStat]:
+        """Yield the newest state of all objects whose key begins with `prefix`, in order of key."""
+        ...
+
+    def copy_if_absent(self, source_key: str, key: str, *, sha256: str, source: "ObjectStore | None" = None) -> Version:
+        """Copy an object inside the store (or from `source`) without its bytes passing through the caller.
+
+        On a filesystem the copy is a hard link where that is possible, on S3
+        the server copies; between unlike stores the bytes are streamed. The
+        same content already standing under `key` counts as done.
+
+        Raises
+        ------
+        ObjectMissing
+            Nothing stands under `source_key`.
+        KeyTaken
+            Other bytes stand under `key`.
+        """
+        ...
+
+    def delete(self, key: str, *, version: Version | None = None) -> None:
+        """Remove an object (or one version of it); an absent key is no error. Raises `Retained`."""
+        ...
+
+    def retain_until(self, version: Version, until: datetime) -> None:
+        """Lock one version until `until` (aware UTC), never shortening a lock, and read the lock back.
+
+        Raises
+        ------
+        ObjectMissing
+            That version is not in the store.
+        StoreUnfit
+            The store did not keep the lock it was given.
+        """
+        ...
+
+    def retention(self, version: Version) -> datetime | None:
+        """Return until when this version is locked, None if it is not."""
+        ...
+
+    def list_versions(self, prefix: str) -> Iterator[ObjectStat]:
+        """Yield all states of all objects below `prefix`, delete markers too, per key newest first."""
+        ...
+
+    def repair(self, key: str, source: BinaryIO, *, sha256: str, size_bytes: int) -> Version:
+        """Put verified bytes over a copy that was proven bad, keeping its lock; a good copy is left alone."""
+        ...
+
+    def self_test(self) -> None:
+        """Prove on the running store what this program relies on; raises `StoreUnfit` naming what failed."""
+        ...

@@ -1,0 +1,1 @@
+"""jinja2 templates and the words they use: data only."""

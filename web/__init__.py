@@ -1,0 +1,1 @@
+"""Pages for file managers and doctors, REST and DICOMweb: the room stands, its pages come with a later release."""
