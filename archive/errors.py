@@ -1,0 +1,73 @@
+"""Errors of the archive.
+
+ArchiveError
+├── FactClash            another person or process settled something first; look again
+├── FormatTooNew         a stored document was written by a newer Lastgate
+├── NotFound             no dossier, finding, plan or account answers to that name
+├── Ambiguous            the name fits more than one
+├── Refused              the act is not allowed in this state, or not for this role
+├── SealBroken           a sealed dossier does not agree with its seal
+└── ChainBroken          the journal is not the unbroken chain it must be
+"""
+
+from typing import ClassVar
+
+
+class ArchiveError(Exception):
+    """Root of all archive errors: `code` is stable, `hint` tells what to do."""
+
+    code: ClassVar[str] = "LG-ARC-000"
+    hint: ClassVar[str] = ""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.advice = self.hint if hint is None else hint
+
+
+class FactClash(ArchiveError):
+    """Somebody else settled something about this patient in between."""
+
+    code = "LG-ARC-001"
+    hint = "Look at the dossier again and repeat what you wanted, if it still holds."
+
+
+class FormatTooNew(ArchiveError):
+    """A stored document was written by a newer Lastgate."""
+
+    code = "LG-ARC-002"
+    hint = "Update Lastgate on this machine; this patient is left to newer nodes until then."
+
+
+class NotFound(ArchiveError):
+    """No dossier, finding, plan or account answers to that name."""
+
+    code = "LG-ARC-003"
+    hint = "Run `lastgate find` to see what is there."
+
+
+class Ambiguous(ArchiveError):
+    """The name fits more than one."""
+
+    code = "LG-ARC-004"
+    hint = "Write more characters of it."
+
+
+class Refused(ArchiveError):
+    """The act is not allowed in this state, or not for this role."""
+
+    code = "LG-ARC-005"
+    hint = "Run `lastgate gate DOSSIER` to see what stands in the way."
+
+
+class SealBroken(ArchiveError):
+    """A sealed dossier does not agree with its seal."""
+
+    code = "LG-ARC-006"
+    hint = "Delete nothing. Repair it from a second copy, and tell the administrator today."
+
+
+class ChainBroken(ArchiveError):
+    """The journal is not the unbroken chain it must be."""
+
+    code = "LG-ARC-007"
+    hint = "Keep the journal as it is and tell the administrator: somebody may have changed it."

@@ -1,0 +1,288 @@
+"""Facts: write-once objects from which dossiers are folded.
+
+Receipts tell what arrived, decisions what a person settled. They lie under
+``facts/<2 hex>/<patient key>/`` (docs/formats.md); nothing else is the truth.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal, NewType, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from archive.errors import FactClash, FormatTooNew
+from archive.headers import Identifier, InstanceHeader
+from storage.base import ObjectStore
+from storage.errors import KeyTaken
+
+PatientKey = NewType("PatientKey", str)
+
+RECEIPT_FORMAT = "lastgate/receipt/1"
+_ATTEMPTS = 1000
+_T = TypeVar("_T")
+
+
+def patient_key(identifier: Identifier, study_uid: str) -> PatientKey:
+    """Return under which key the facts of a person lie: hex SHA-256 of issuer and ID, of the Study UID where the ID is empty."""
+    if identifier.value:
+        return PatientKey(_digest("patient", identifier.issuer, identifier.value))
+    return PatientKey(_digest("study", study_uid))
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """How an instance came in and from whom.
+
+    Parameters
+    ----------
+    kind
+        ``dicom`` (C-STORE), ``folder``, ``file``, ``zip`` or ``web`` (STOW).
+    name
+        Calling AE title, or the path as the user gave it.
+    called
+        Called AE title.
+    address
+        Peer address.
+    """
+
+    kind: Literal["dicom", "folder", "file", "zip", "web"]
+    name: str = ""
+    called: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """One arrival of one instance: what it is, where its bytes lie, everything that was read of it.
+
+    Parameters
+    ----------
+    disposition
+        ``stored`` (also for a resend or a variant), or ``conflict``: same SOP Instance UID, other content.
+    key
+        Where the bytes lie.
+    file_sha256, file_sha512
+        Hex digests of the complete file, as read back from the store.
+    dataset_sha256
+        Hex digest of everything after the file meta group; of the whole file for documents.
+    content_sha256
+        Hex digest of the elements, independent of the native encoding; None where it has no meaning.
+    conflicts_with
+        Patient keys under which other content with the same SOP Instance UID was known on arrival.
+    """
+
+    format: Literal["lastgate/receipt/1"] = RECEIPT_FORMAT
+    received_at: datetime
+    node: str
+    source: Source
+    disposition: Literal["stored", "conflict"]
+    key: str
+    file_sha256: str
+    file_sha512: str
+    dataset_sha256: str
+    size_bytes: int
+    header: InstanceHeader
+    content_sha256: str | None = None
+    transfer_syntax_uid: str = ""
+    conflicts_with: tuple[PatientKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waive:
+    """A person lets a finding stand, with the reason."""
+
+    finding: str
+    reason: str
+    act: Literal["waive"] = "waive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Close:
+    """A person states that a course has ended; the plans name the course."""
+
+    plan_uids: tuple[str, ...]
+    outcome: Literal["completed", "stopped", "died", "transferred", "never-started"]
+    last_date: str
+    reason: str = ""
+    act: Literal["close"] = "close"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetDeliveryState:
+    """A person states whether a plan was delivered."""
+
+    plan_uid: str
+    delivered: bool
+    reason: str
+    act: Literal["delivery-state"] = "delivery-state"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChooseDose:
+    """A physicist names the dose grid that counts for a plan."""
+
+    plan_uid: str
+    dose_uid: str
+    reason: str
+    act: Literal["choose-dose"] = "choose-dose"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnterSummary:
+    """What a person entered for the printed summary of the course with these plans (the form's own JSON)."""
+
+    plan_uids: tuple[str, ...]
+    entries: dict[str, object]
+    act: Literal["enter-summary"] = "enter-summary"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """A dossier version was sealed: from now on its id and membership are frozen."""
+
+    dossier: str
+    version: int
+    plan_uids: tuple[str, ...]
+    file_sha256s: tuple[str, ...]
+    dossier_sha256: str
+    act: Literal["seal"] = "seal"
+
+
+Act = Annotated[Waive | Close | SetDeliveryState | ChooseDose | EnterSummary | Sealed, Field(discriminator="act")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a person settled, signed: the signature covers act, account, role, time and number.
+
+    Parameters
+    ----------
+    signature, public_key
+        Ed25519 over `archive.signing.signed_bytes`, both hex.
+    """
+
+    format: Literal["lastgate/decision/1"] = "lastgate/decision/1"
+    number: int
+    made_at: datetime
+    account: str
+    role: str
+    what: Act
+    signature: str = ""
+    public_key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientFacts:
+    """All facts of one patient, in order of name."""
+
+    key: PatientKey
+    receipts: tuple[Receipt, ...]
+    decisions: tuple[Decision, ...]
+
+    @property
+    def count(self) -> int:
+        """How many facts there are: the version of everything folded from them."""
+        return len(self.receipts) + len(self.decisions)
+
+
+RECEIPT = TypeAdapter(Receipt)
+DECISION = TypeAdapter(Decision)
+
+
+class FactStore:
+    """Reads and writes facts. One node writes receipts under its own name; decisions share one row of numbers."""
+
+    def __init__(self, store: ObjectStore, *, node: str) -> None:
+        self._store = store
+        self._node = node
+
+    @property
+    def node(self) -> str:
+        """The id of the node in whose name receipts are written."""
+        return self._node
+
+    def write_receipts(self, key: PatientKey, receipts: Sequence[Receipt]) -> str:
+        """Store receipts of one patient as one object and return its key; durable when it returns."""
+        if not receipts:
+            raise ValueError("There is nothing to write")
+        body = b"".join(map(_line, receipts))
+        number = self._next_number(f"{_folder(key)}/r-{self._node}-")
+        for attempt in range(_ATTEMPTS):
+            name = f"{_folder(key)}/r-{self._node}-{number + attempt:08d}.jsonl"
+            try:
+                _put(self._store, name, body)
+            except KeyTaken:
+                continue
+            return name
+        raise FactClash(f"No free number for receipts under {_folder(key)}: two nodes seem to be called {self._node!r}")
+
+    def write_decision(self, key: PatientKey, decision: Decision) -> str:
+        """Store a decision under its number.
+
+        Raises
+        ------
+        FactClash
+            Somebody else took this number: look again before deciding.
+        """
+        name = f"{_folder(key)}/d-{decision.number:08d}.json"
+        try:
+            _put(self._store, name, DECISION.dump_json(decision) + b"\n")
+        except KeyTaken as error:
+            raise FactClash("Somebody else decided something about this patient a moment ago") from error
+        return name
+
+    def read(self, key: PatientKey) -> PatientFacts:
+        """Return all facts of a patient; empty if nothing is known. Lists prefixes and never asks the index."""
+        receipts: list[Receipt] = []
+        decisions: list[Decision] = []
+        for stat in self._store.list(f"{_folder(key)}/"):
+            name = stat.key.rsplit("/", 1)[-1]
+            body = self._store.read_bytes(stat.key)
+            if name.startswith("r-"):
+                receipts.extend(_parse(RECEIPT, line, stat.key) for line in body.splitlines() if line)
+            elif name.startswith("d-"):
+                decisions.append(_parse(DECISION, body, stat.key))
+        return PatientFacts(key=key, receipts=tuple(receipts), decisions=tuple(decisions))
+
+    def patients(self) -> Iterator[PatientKey]:
+        """Yield the keys of all patients of whom there are facts, in order."""
+        last = ""
+        for stat in self._store.list("facts/"):
+            _, _, key, _ = stat.key.split("/", 3)
+            if key != last:
+                last = key
+                yield PatientKey(key)
+
+    def _next_number(self, prefix: str) -> int:
+        newest = None
+        for stat in self._store.list(prefix):
+            newest = stat.key
+        return 0 if newest is None else int(newest[len(prefix) :].split(".")[0]) + 1
+
+
+def _folder(key: PatientKey) -> str:
+    return f"facts/{key[:2]}/{key}"
+
+
+def _line(receipt: Receipt) -> bytes:
+    values = RECEIPT.dump_python(receipt, mode="json", exclude_defaults=True)
+    return json.dumps({"format": receipt.format, **values}, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _put(store: ObjectStore, key: str, body: bytes) -> None:
+    store.put_if_absent(key, io.BytesIO(body), sha256=hashlib.sha256(body).hexdigest(), size_bytes=len(body))
+
+
+def _parse(adapter: TypeAdapter[_T], body: bytes, key: str) -> _T:
+    try:
+        return adapter.validate_json(body)
+    except ValidationError as error:
+        raise FormatTooNew(f"{key} was written in a format this version does not know") from error

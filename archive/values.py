@@ -1,0 +1,144 @@
+"""Tolerant reading of DICOM values: what can't be read is absent and flagged, never an exception."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from pydicom import Dataset
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import BaseTag
+
+_DEFAULT_REPERTOIRE: Final = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
+_TEXT_VRS: Final = frozenset({"PN", "LO", "SH", "LT", "ST", "UT", "UC"})
+_GUESSES: Final = ("utf-8", "gb18030")
+
+
+class Reader:
+    """Reads values of one data set by keyword and collects what could not be read in `flags`.
+
+    Parameters
+    ----------
+    dataset
+        The data set, or an item of a sequence in it.
+    flags
+        List shared with the readers of items; a fresh one if None.
+    character_sets
+        Specific Character Set of the enclosing data set, for items that have none of their own.
+    """
+
+    def __init__(
+        self, dataset: Dataset, flags: list[str] | None = None, character_sets: tuple[str, ...] | None = None
+    ) -> None:
+        self.dataset = dataset
+        self.flags: list[str] = [] if flags is None else flags
+        inherited = () if character_sets is None else character_sets
+        self._character_sets = self.texts("SpecificCharacterSet") or inherited
+
+    def text(self, keyword: str) -> str:
+        """Return the first value as text without padding, an empty string if there is none."""
+        values = self.texts(keyword)
+        return values[0] if values else ""
+
+    def texts(self, keyword: str) -> tuple[str, ...]:
+        """Return all values as text without padding."""
+        value = self._value(keyword)
+        if value is None or value == "":
+            return ()
+        if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+            return tuple(text for item in value if (text := self._clean(item)))
+        text = self._clean(value)
+        return (text,) if text else ()
+
+    def number(self, keyword: str) -> float | None:
+        """Return the first value as a finite number, None (flagged) if it is none."""
+        numbers = self.numbers(keyword)
+        return numbers[0] if numbers else None
+
+    def numbers(self, keyword: str) -> tuple[float, ...]:
+        """Return all values as finite numbers; empty (flagged) if one of them is not."""
+        value = self._value(keyword)
+        if value is None or value == "":
+            return ()
+        items = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else (value,)
+        try:
+            numbers = tuple(float(item) for item in items if item is not None and str(item).strip())
+        except (TypeError, ValueError, OverflowError):
+            self._flag(keyword)
+            return ()
+        if not all(map(math.isfinite, numbers)):
+            self._flag(keyword)
+            return ()
+        return numbers
+
+    def integer(self, keyword: str) -> int | None:
+        """Return the first value as an integer, None (flagged) if it is none."""
+        number = self.number(keyword)
+        if number is None:
+            return None
+        if number != int(number):
+            self._flag(keyword)
+            return None
+        return int(number)
+
+    def items(self, keyword: str) -> Iterator["Reader"]:
+        """Yield a reader for each item of a sequence; none (flagged) if it is no sequence."""
+        value = self._value(keyword)
+        if value is None or value == "":
+            return
+        if not isinstance(value, Sequence) or not all(isinstance(item, Dataset) for item in value):
+            self._flag(keyword)
+            return
+        for item in value:
+            yield Reader(item, self.flags, self._character_sets)
+
+    def has(self, keyword: str) -> bool:
+        """Return whether the element is present, even if empty."""
+        return keyword in self.dataset
+
+    def references(self, keyword: str) -> tuple[str, ...]:
+        """Return the Referenced SOP Instance UIDs of a sequence's items, each once, in order."""
+        return tuple(
+            dict.fromkeys(filter(None, (item.text("ReferencedSOPInstanceUID") for item in self.items(keyword))))
+        )
+
+    def _clean(self, value: object) -> str:
+        return str(value).strip(" \0")
+
+    def _value(self, keyword: str) -> object:
+        tag = tag_for_keyword(keyword)
+        if tag is None or tag not in self.dataset:
+            return None
+        guessed = self._guess(BaseTag(tag), keyword)
+        if guessed is not None:
+            return guessed
+        try:
+            value: object = self.dataset[tag].value
+        except Exception:  # noqa: BLE001 - pydicom raises seven kinds of exception on bad values (found by fuzzing)
+            self._flag(keyword)
+            return None
+        return value
+
+    def _guess(self, tag: BaseTag, keyword: str) -> str | None:
+        """Return text of undeclared encoding: many Chinese systems write GBK or UTF-8 and declare nothing."""
+        if keyword == "SpecificCharacterSet" or not _DEFAULT_REPERTOIRE.issuperset(
+            getattr(self, "_character_sets", ())
+        ):
+            return None
+        raw = self.dataset.get_item(tag)
+        if not isinstance(raw, RawDataElement) or not isinstance(raw.value, bytes) or raw.value.isascii():
+            return None
+        if (raw.VR or dictionary_VR(tag)) not in _TEXT_VRS:
+            return None
+        for encoding in _GUESSES:
+            try:
+                text = raw.value.decode(encoding)
+            except UnicodeDecodeError:
+                continue
+            self.flags.append(f"charset-guessed:{encoding}")
+            return text
+        self._flag(keyword)
+        return raw.value.decode("latin-1")
+
+    def _flag(self, keyword: str) -> None:
+        self.flags.append(f"unreadable:{keyword}")
