@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal, NewType, TypeVar
+from typing import Annotated, Final, Literal, NewType, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -21,13 +21,16 @@ from storage.errors import KeyTaken
 
 PatientKey = NewType("PatientKey", str)
 
-RECEIPT_FORMAT = "lastgate/receipt/1"
+RECEIPT_FORMAT: Final = "lastgate/receipt/1"
 _ATTEMPTS = 1000
 _T = TypeVar("_T")
 
 
 def patient_key(identifier: Identifier, study_uid: str) -> PatientKey:
-    """Return under which key the facts of a person lie: hex SHA-256 of issuer and ID, of the Study UID where the ID is empty."""
+    """Return under which key the facts of a person lie.
+
+    It is the hex SHA-256 of issuer and ID; of the Study UID where the ID is empty.
+    """
     if identifier.value:
         return PatientKey(_digest("patient", identifier.issuer, identifier.value))
     return PatientKey(_digest("study", study_uid))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, cast
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -62,7 +62,7 @@ class Reader:
             return ()
         items = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else (value,)
         try:
-            numbers = tuple(float(item) for item in items if item is not None and str(item).strip())
+            numbers = tuple(float(str(item)) for item in items if item is not None and str(item).strip())
         except (TypeError, ValueError, OverflowError):
             self._flag(keyword)
             return ()
@@ -128,7 +128,8 @@ class Reader:
         raw = self.dataset.get_item(tag)
         if not isinstance(raw, RawDataElement) or not isinstance(raw.value, bytes) or raw.value.isascii():
             return None
-        if (raw.VR or dictionary_VR(tag)) not in _TEXT_VRS:
+        vr = cast("str | None", raw.VR)  # None in implicit VR, whatever the annotation says
+        if (vr or dictionary_VR(tag)) not in _TEXT_VRS:
             return None
         for encoding in _GUESSES:
             try:

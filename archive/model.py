@@ -1,0 +1,319 @@
+"""The domain: what is folded from the facts of a patient.
+
+Nothing here is stored: it is computed anew whenever a fact arrives, by
+`archive.assembly`, and frozen as ``dossier.json`` when a dossier is sealed.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+
+from archive.facts import Close, Decision, PatientKey, Receipt
+from archive.headers import Identifier, InstanceHeader, InstanceKind, PlanHeader
+
+
+class DeliveryState(StrEnum):
+    """Whether a plan was delivered; only delivered plans are summed."""
+
+    DELIVERED = "delivered"
+    NOT_DELIVERED = "not delivered"
+    UNKNOWN = "unknown"
+
+
+class DossierState(StrEnum):
+    """Where a dossier stands at the gate."""
+
+    OPEN = "open"
+    READY = "ready"
+    SEALED = "sealed"
+
+
+class Severity(StrEnum):
+    """What a finding means for the gate."""
+
+    URGENT = "urgent"  # blocks, and a physicist must know the same day
+    BLOCKING = "blocking"  # blocks until it is mended or waived
+    NOTE = "note"  # is shown, but does not hold the dossier
+
+
+class DoseType(StrEnum):
+    """Whether a dose is physical or weighted by relative biological effectiveness."""
+
+    PHYSICAL = "physical"
+    RBE_WEIGHTED = "rbe_weighted"
+    UNCONFIRMED = "unconfirmed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """One instance as the archive holds it: the receipt of the copy that counts.
+
+    Parameters
+    ----------
+    receipt
+        Of a conflict the sealed copy, else the earliest, tie by digest.
+    others
+        Receipts of other contents under the same SOP Instance UID (conflicts), each content once.
+    """
+
+    receipt: Receipt
+    others: tuple[Receipt, ...] = ()
+
+    @property
+    def uid(self) -> str:
+        """SOP Instance UID; the file's digest for a document that is not DICOM."""
+        return self.header.sop_instance_uid or self.receipt.file_sha256
+
+    @property
+    def header(self) -> InstanceHeader:
+        """What was read of the instance."""
+        return self.receipt.header
+
+    @property
+    def kind(self) -> InstanceKind:
+        """The part it plays in a dossier."""
+        return self.header.kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """A patient as seen in the instances: identifiers and names, every spelling.
+
+    Parameters
+    ----------
+    name, birth_date, sex
+        What most instances say, tie by alphabet; `birth_date` is DA as written.
+    """
+
+    identifiers: tuple[Identifier, ...]
+    name: str
+    names: tuple[str, ...]
+    birth_date: str
+    sex: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fraction:
+    """One delivered fraction of one plan, told by treatment records.
+
+    Parameters
+    ----------
+    number
+        Current Fraction Number; None where the records give none and date and time stand for it.
+    date, time
+        Of the first record, as written.
+    share
+        Delivered part of the meterset planned for one fraction; 1.0 is a whole fraction.
+    record_uids
+        The records, continuations merged.
+    is_interrupted
+        Whether any of its beams ended other than normally.
+    """
+
+    plan_uid: str
+    group_number: int | None
+    number: int | None
+    date: str
+    time: str
+    share: float
+    record_uids: tuple[str, ...]
+    delivered_metersets: tuple[tuple[int, float], ...] = ()
+    is_interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """Treatment records of one patient that start less than two hours apart. Patients count sessions."""
+
+    date: str
+    time: str
+    fractions: tuple[Fraction, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """An RT Plan and what hangs on it.
+
+    Parameters
+    ----------
+    held
+        None while the plan is only referenced and was never seen.
+    modality
+        ``photon``, ``electron``, ``proton``, ``carbon``, ``ion``, ``brachy`` or an empty string.
+    technique
+        Inferred from the beams (first-generation plans hold none), empty if it can't be told.
+    doses
+        Dose grids that name this plan, each once, in order of UID.
+    chosen_dose_uids
+        The grids that count: one PLAN grid, or the whole set of BEAM grids, or a person's choice. Empty
+        if there is none or several candidates and nobody chose.
+    """
+
+    uid: str
+    held: Held | None
+    modality: str
+    technique: str
+    machine: str
+    delivery_state: DeliveryState
+    fractions_planned: int | None
+    fractions: tuple[Fraction, ...]
+    structure_sets: tuple[Held, ...]
+    doses: tuple[Held, ...]
+    chosen_dose_uids: tuple[str, ...]
+    records: tuple[Held, ...]
+
+    @property
+    def header(self) -> PlanHeader:
+        """The plan as read; an empty one while it is unseen."""
+        found = self.held.header.plan if self.held else None
+        return found or PlanHeader()
+
+    @property
+    def fraction_equivalents(self) -> float:
+        """Sum of the delivered shares: 29.4 where one of thirty fractions was cut short."""
+        return sum(fraction.share for fraction in self.fractions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A target of one phase; doses in Gy."""
+
+    name: str
+    laterality: str
+    prescribed_gy: float | None
+    delivered_gy: float | None
+    dose_per_fraction_gy: float | None
+    dose_type: DoseType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """One prescription to one set of targets; revisions of a plan share it."""
+
+    plan_uids: tuple[str, ...]
+    group_number: int | None
+    targets: tuple[Target, ...]
+    fractions_planned: int | None
+    fractions_delivered: int
+    fraction_equivalents: float
+    fractions_per_day: int | None
+    records_source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interruption:
+    """A gap in a course: the last day before, the first day after, and the weekdays missed in between."""
+
+    last_before: date
+    first_after: date
+    weekdays_missed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
+    """The signed reason why a finding may stand."""
+
+    reason: str
+    account: str
+    role: str
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One lack or contradiction; the words live in ``findings.toml``.
+
+    Parameters
+    ----------
+    subject
+        What it is about: a UID, or empty for the whole dossier. Code and subject name the finding.
+    since
+        Day of the earliest receipt it rests on.
+    """
+
+    code: str
+    subject: str
+    severity: Severity
+    message: str
+    message_zh: str
+    fix: str
+    waivable_by: tuple[str, ...]
+    since: date | None
+    instance_uids: tuple[str, ...] = ()
+    waiver: Waiver | None = None
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it holds the dossier at the gate."""
+        return self.severity is not Severity.NOTE and self.waiver is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dossier:
+    """Everything the department keeps of one course of one patient."""
+
+    id: str
+    aliases: tuple[str, ...]
+    patient_key: PatientKey
+    person: Person
+    state: DossierState
+    origin: str
+    version: int
+    plans: tuple[Plan, ...]
+    phases: tuple[Phase, ...]
+    sessions: tuple[Session, ...]
+    interruptions: tuple[Interruption, ...]
+    instances: tuple[Held, ...]
+    late: tuple[Held, ...]
+    findings: tuple[Finding, ...]
+    close: Close | None
+    summary_entries: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def plan_uids(self) -> tuple[str, ...]:
+        """UIDs of its plans, seen or not."""
+        return tuple(plan.uid for plan in self.plans)
+
+    @property
+    def first_fraction(self) -> str:
+        """Date of the first session as DA; empty without sessions."""
+        return self.sessions[0].date if self.sessions else ""
+
+    @property
+    def last_fraction(self) -> str:
+        """Date of the last session as DA; empty without sessions."""
+        return self.sessions[-1].date if self.sessions else ""
+
+    @property
+    def outcome(self) -> str:
+        """How the course ended, once somebody closed it."""
+        return self.close.outcome if self.close else ""
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all its instances."""
+        return sum(held.receipt.size_bytes for held in self.instances)
+
+    def is_blocked(self) -> bool:
+        """Return whether a finding still holds it at the gate."""
+        return any(finding.blocks for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientRecord:
+    """All that is folded from the facts of one patient.
+
+    Parameters
+    ----------
+    version
+        Number of facts folded: the last writer of an index document saw all.
+    unattached
+        Instances that belong to the patient but to no dossier, such as follow-up images.
+    """
+
+    key: PatientKey
+    person: Person
+    version: int
+    dossiers: tuple[Dossier, ...]
+    unattached: tuple[Held, ...]
+    findings: tuple[Finding, ...]
