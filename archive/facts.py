@@ -100,9 +100,20 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waive:
-    """A person lets a finding stand, with the reason."""
+    """A person lets a finding stand, with the reason.
 
-    finding: str
+    Parameters
+    ----------
+    code, subject, plan_uids
+        Name the finding and the course it was raised in.
+    message
+        The finding as it read when it was signed: once its figures change, it must be signed again.
+    """
+
+    code: str
+    subject: str
+    plan_uids: tuple[str, ...]
+    message: str
     reason: str
     act: Literal["waive"] = "waive"
 

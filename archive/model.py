@@ -4,6 +4,7 @@ Nothing here is stored: it is computed anew whenever a fact arrives, by
 `archive.assembly`, and frozen as ``dossier.json`` when a dossier is sealed.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -227,6 +228,8 @@ class Finding:
     ----------
     subject
         What it is about: a UID, or empty for the whole dossier. Code and subject name the finding.
+    waivable_by
+        Roles that may sign; for an urgent finding all of them must.
     since
         Day of the earliest receipt it rests on.
     """
@@ -240,12 +243,27 @@ class Finding:
     waivable_by: tuple[str, ...]
     since: date | None
     instance_uids: tuple[str, ...] = ()
-    waiver: Waiver | None = None
+    waivers: tuple[Waiver, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Names the finding inside its dossier: the code, and eight hex digits of the subject where there is one."""
+        if not self.subject:
+            return self.code
+        return f"{self.code}:{hashlib.sha256(self.subject.encode()).hexdigest()[:8]}"
+
+    @property
+    def is_waived(self) -> bool:
+        """Whether those who may let it stand have signed: an urgent one needs every role named, others any."""
+        signed = {waiver.role for waiver in self.waivers}
+        if self.severity is Severity.URGENT:
+            return bool(self.waivable_by) and signed.issuperset(self.waivable_by)
+        return not signed.isdisjoint(self.waivable_by)
 
     @property
     def blocks(self) -> bool:
         """Whether it holds the dossier at the gate."""
-        return self.severity is not Severity.NOTE and self.waiver is None
+        return self.severity is not Severity.NOTE and not self.is_waived
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

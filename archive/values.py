@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Final, cast
+from typing import Final
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -125,10 +125,10 @@ class Reader:
             getattr(self, "_character_sets", ())
         ):
             return None
-        raw = self.dataset.get_item(tag)
+        raw: object = self.dataset.get_item(tag)
         if not isinstance(raw, RawDataElement) or not isinstance(raw.value, bytes) or raw.value.isascii():
             return None
-        vr = cast("str | None", raw.VR)  # None in implicit VR, whatever the annotation says
+        vr = raw.VR  # None in implicit VR
         if (vr or dictionary_VR(tag)) not in _TEXT_VRS:
             return None
         for encoding in _GUESSES:

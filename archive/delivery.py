@@ -1,0 +1,175 @@
+"""What was delivered: fractions, sessions and interruptions, told by treatment records alone.
+
+Rules (element 10 of the summary's table): fractions are the distinct Current
+Fraction Numbers per plan and fraction group with a delivered meterset above
+zero and a delivery type of TREATMENT, CONTINUATION (merged) or none; portal
+films add meterset but are no fraction. Where the number is missing, date and
+time stand for it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from statistics import median
+
+from archive.headers import PlanHeader, RecordedBeam, RecordHeader
+from archive.model import Fraction, Held, Interruption, Session
+
+SESSION_GAP = timedelta(hours=2)
+_TREATING = frozenset({"TREATMENT", "CONTINUATION", ""})
+_WEEKEND = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """One recorded beam in its record."""
+
+    held: Held
+    record: RecordHeader
+    beam: RecordedBeam
+
+    @property
+    def fraction(self) -> tuple[int | None, object]:
+        number = self.beam.fraction_number
+        return (self.record.fraction_group_number, number if number is not None else _moment(self.record))
+
+
+def fractions_of(plan_uid: str, plan: PlanHeader, records: Iterable[Held]) -> tuple[Fraction, ...]:
+    """Return the fractions of one plan that its records tell, in order of date, time and number.
+
+    `Fraction.share` is the meterset delivered over the meterset planned for one
+    fraction; the plan's own metersets count, those specified in the records
+    where the plan is unseen or names none.
+    """
+    by_fraction: dict[tuple[int | None, object], list[_Delivery]] = {}
+    for delivery in _deliveries(records):
+        by_fraction.setdefault(delivery.fraction, []).append(delivery)
+    fractions = (_fraction(plan_uid, plan, deliveries) for deliveries in by_fraction.values())
+    return tuple(sorted((one for one in fractions if one.share > 0), key=_order))
+
+
+def _deliveries(records: Iterable[Held]) -> Iterator[_Delivery]:
+    for held in records:
+        record = held.header.record
+        if record is None:
+            continue
+        for beam in record.beams:
+            if beam.delivery_type in _TREATING:
+                yield _Delivery(held, record, beam)
+
+
+def _fraction(plan_uid: str, plan: PlanHeader, deliveries: Sequence[_Delivery]) -> Fraction:
+    first = min(deliveries, key=lambda one: (*_moment(one.record), one.held.uid))
+    delivered: dict[int, float] = {}
+    for one in deliveries:
+        delivered[one.beam.beam_number] = delivered.get(one.beam.beam_number, 0.0) + (
+            one.beam.delivered_meterset or 0.0
+        )
+    group = first.record.fraction_group_number
+    return Fraction(
+        plan_uid=plan_uid,
+        group_number=group,
+        number=first.beam.fraction_number,
+        date=first.record.date,
+        time=first.record.time,
+        share=_share(delivered, _planned_metersets(plan, group) or _specified_metersets(deliveries), deliveries),
+        record_uids=tuple(sorted({one.held.uid for one in deliveries})),
+        delivered_metersets=tuple(sorted(delivered.items())),
+        is_interrupted=any(one.beam.termination not in {"", "NORMAL"} for one in deliveries),
+    )
+
+
+def _planned_metersets(plan: PlanHeader, group_number: int | None) -> dict[int, float]:
+    groups = [group for group in plan.fraction_groups if group_number is None or group.number == group_number]
+    treating = {beam.number for beam in plan.beams if beam.delivery_type in _TREATING}
+    return {
+        beam.beam_number: beam.meterset
+        for group in groups[:1]
+        for beam in group.beams
+        if beam.meterset and beam.beam_number in treating
+    }
+
+
+def _specified_metersets(deliveries: Sequence[_Delivery]) -> dict[int, float]:
+    # A continuation may specify only the rest, so the largest figure of a beam is the whole.
+    specified: dict[int, float] = {}
+    for one in deliveries:
+        number = one.beam.beam_number
+        specified[number] = max(specified.get(number, 0.0), one.beam.specified_meterset or 0.0)
+    return specified
+
+
+def _share(delivered: dict[int, float], planned: dict[int, float], deliveries: Sequence[_Delivery]) -> float:
+    total = sum(planned.values())
+    if total > 0:
+        return round(sum(delivered.get(number, 0.0) for number in planned) / total, 6)
+    # Without any meterset (brachytherapy records hold none) a normal end is a whole fraction.
+    return 1.0 if all(one.beam.termination in {"", "NORMAL"} for one in deliveries) else 0.0
+
+
+def sessions_of(fractions: Iterable[Fraction]) -> tuple[Session, ...]:
+    """Group the fractions of one patient: a session holds what starts less than two hours after it began."""
+    sessions: list[list[Fraction]] = []
+    for fraction in sorted(fractions, key=_order):
+        start = _starts(sessions[-1][0]) if sessions else None
+        if start is not None and _starts(fraction) - start < SESSION_GAP:
+            sessions[-1].append(fraction)
+        else:
+            sessions.append([fraction])
+    return tuple(Session(date=one[0].date, time=one[0].time, fractions=tuple(one)) for one in sessions)
+
+
+def interruptions_of(sessions: Sequence[Session]) -> tuple[Interruption, ...]:
+    """Return the gaps that are longer than this course's own rhythm.
+
+    The rhythm is the median number of weekdays from one treatment day to the
+    next, so that every other day is no interruption of a course given so.
+    """
+    days = sorted({day for session in sessions if (day := parse_date(session.date))})
+    steps = [(before, after, _weekdays(before, after)) for before, after in pairwise(days)]
+    if not steps:
+        return ()
+    rhythm = max(1, int(median(step for _, _, step in steps)))
+    return tuple(
+        Interruption(last_before=before, first_after=after, weekdays_missed=step - rhythm)
+        for before, after, step in steps
+        if step > rhythm
+    )
+
+
+def most_per_day(fractions: Iterable[Fraction]) -> int | None:
+    """Return the largest number of fractions of one prescription on one day, None without fractions."""
+    by_day: dict[str, int] = {}
+    for fraction in fractions:
+        by_day[fraction.date] = by_day.get(fraction.date, 0) + 1
+    return max(by_day.values(), default=None)
+
+
+def parse_date(text: str) -> date | None:
+    """Return a DA value as a date, None if it is none."""
+    try:
+        return datetime.strptime(text[:8], "%Y%m%d").date()
+    except ValueError:
+        return None
+
+
+def _weekdays(before: date, after: date) -> int:
+    span = (after - before).days
+    return sum(1 for step in range(1, span + 1) if (before + timedelta(days=step)).weekday() < _WEEKEND) or 1
+
+
+def _moment(record: RecordHeader) -> tuple[str, str]:
+    return (record.date, record.time)
+
+
+def _order(fraction: Fraction) -> tuple[str, str, str, int, int]:
+    return (fraction.date, fraction.time, fraction.plan_uid, fraction.group_number or 0, fraction.number or 0)
+
+
+def _starts(fraction: Fraction) -> datetime:
+    day = parse_date(fraction.date) or date.min
+    digits = "".join(filter(str.isdigit, fraction.time.split(".")[0]))[:6].ljust(6, "0")
+    hours, minutes, seconds = int(digits[:2]), int(digits[2:4]), int(digits[4:6])
+    clock = timedelta(hours=min(hours, 23), minutes=min(minutes, 59), seconds=min(seconds, 59))
+    return datetime(day.year, day.month, day.day) + clock

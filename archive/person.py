@@ -1,0 +1,67 @@
+"""Who the instances say the patient is, and where they contradict one another."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+
+from archive.headers import Identifier
+from archive.model import Held, Person
+
+
+def person_of(instances: Iterable[Held]) -> Person:
+    """Return the patient as most instances tell, every identifier and spelling kept."""
+    patients = [held.header.patient for held in instances]
+    identifiers = {patient.identifier for patient in patients}
+    identifiers.update(other for patient in patients for other in patient.other_identifiers)
+    names = Counter(patient.name for patient in patients if patient.name)
+    return Person(
+        identifiers=tuple(sorted((one for one in identifiers if one.value), key=_identifier_order)),
+        name=_most_frequent(names),
+        names=tuple(sorted(names)),
+        birth_date=_most_frequent(Counter(patient.birth_date for patient in patients if patient.birth_date)),
+        sex=_most_frequent(Counter(patient.sex for patient in patients if patient.sex)),
+    )
+
+
+def _identifier_order(identifier: Identifier) -> tuple[str, str, str]:
+    return (identifier.issuer, identifier.value, identifier.kind)
+
+
+def _most_frequent(counts: Counter[str]) -> str:
+    return min(counts, key=lambda value: (-counts[value], value), default="")
+
+
+def contradictions(instances: Iterable[Held]) -> dict[str, tuple[str, ...]]:
+    """Return which of ``name``, ``birth date`` and ``sex`` bear different values, with the UIDs that differ from most.
+
+    Names are compared without case, accents, punctuation and empty
+    components; only groups present in both count, so that a name written in
+    letters agrees with the same name in letters and characters.
+    """
+    everything = list(instances)
+    found: dict[str, tuple[str, ...]] = {}
+    values = {
+        "name": [_folded(held.header.patient.name) for held in everything],
+        "birth date": [held.header.patient.birth_date for held in everything],
+        "sex": [held.header.patient.sex for held in everything],
+    }
+    for what, column in values.items():
+        told = Counter(value for value in column if value)
+        usual = _most_frequent(told)
+        differing = tuple(
+            held.uid for held, value in zip(everything, column, strict=True) if value and not _agree(value, usual)
+        )
+        if differing:
+            found[what] = differing
+    return found
+
+
+def _folded(name: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", name.casefold())
+    kept = (sign if sign in "=" or sign.isalnum() else " " for sign in decomposed if not unicodedata.combining(sign))
+    return "=".join(" ".join(group.split()) for group in "".join(kept).split("="))
+
+
+def _agree(one: str, other: str) -> bool:
+    pairs = [(mine, theirs) for mine, theirs in zip(one.split("="), other.split("="), strict=False) if mine and theirs]
+    return one == other or (bool(pairs) and all(mine == theirs for mine, theirs in pairs))
