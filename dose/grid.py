@@ -108,8 +108,7 @@ class Geometry:
     @property
     def inverse(self) -> Affine:
         """4 x 4, LPS mm to index ``(i, j, k)``."""
-        inverse: Affine = np.linalg.inv(self.affine)
-        return inverse
+        return np.linalg.inv(self.affine).astype(np.float64)
 
     @property
     def voxel_cc(self) -> float:

@@ -124,8 +124,7 @@ def slabs(
 
 
 def _inverse(moving_to_fixed: Affine | None) -> Affine:
-    inverse: Affine = np.eye(4) if moving_to_fixed is None else np.linalg.inv(moving_to_fixed)
-    return inverse
+    return np.eye(4) if moving_to_fixed is None else np.linalg.inv(moving_to_fixed).astype(np.float64)
 
 
 def _within_hull(index: Points, geometry: Geometry) -> Mask:
