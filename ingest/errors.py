@@ -1,0 +1,193 @@
+"""Errors of how things come in.
+
+IngestError
+├── BadDataSet               can't be understood: C000
+│   ├── EmptyDataSet         no element at all
+│   ├── Truncated            the bytes end inside an element, item or sequence
+│   ├── TrailingBytes        bytes after the last element
+│   ├── BadLength            a length that no value can have here
+│   ├── BadVR                a value representation DICOM does not know
+│   ├── BadDelimiter         an item or delimiter where none may stand, or none where one must
+│   ├── BadTagOrder          a tag repeated, or lower than the one before
+│   ├── MetaInside           group 0000 or 0002 inside the data set
+│   ├── BadDeflate           the deflated stream is broken
+│   ├── BadUID               a UID that names the instance is missing or malformed
+│   ├── TooMany              more elements, values or levels than an archive can answer for
+│   └── BadFileMeta          the file meta group can't be read
+├── Mismatch                 the data set is not what the command announced: A900
+├── OutOfResources           A700
+│   ├── SpoolFull            no room in the spool
+│   ├── SpoolFailed          the spool can't promise durability any more
+│   └── TooLarge             longer than the limit, or a decompression bomb
+└── NotTaken                 an import does not take this path
+    ├── UnsafePath           link, device, pipe, or a name that leaves the archive
+    ├── FileChanged          the file changed while it was read
+    ├── ExecutablePreamble   a DICOM file that is a program as well
+    └── BadZip               the zip archive is damaged or dangerous; refused whole
+"""
+
+from typing import ClassVar
+
+from ingest.status import StatusClass
+
+
+class IngestError(Exception):
+    """Root of all errors of this room: `code` is stable, `hint` says what to do, `status` is the answer to a peer."""
+
+    code: ClassVar[str] = "LG-ING-000"
+    hint: ClassVar[str] = ""
+    status: ClassVar[StatusClass] = StatusClass.PROCESSING_FAILURE
+
+
+class BadDataSet(IngestError):
+    """The bytes are not a sound DICOM data set."""
+
+    code = "LG-ING-100"
+    hint = "Send or export it again; if it stays so, ask the vendor of the sending system. The bytes are in quarantine."
+    status = StatusClass.CANNOT_UNDERSTAND
+
+
+class EmptyDataSet(BadDataSet):
+    """There is no element at all."""
+
+    code = "LG-ING-101"
+
+
+class Truncated(BadDataSet):
+    """The bytes end inside an element, an item or a sequence."""
+
+    code = "LG-ING-102"
+    hint = "The file was cut off: copy or send it again from where it came."
+
+
+class TrailingBytes(BadDataSet):
+    """There are bytes after the last element that are no element."""
+
+    code = "LG-ING-103"
+
+
+class BadLength(BadDataSet):
+    """A length that no value can have in this place."""
+
+    code = "LG-ING-104"
+
+
+class BadVR(BadDataSet):
+    """A value representation DICOM does not know, or none where one must stand."""
+
+    code = "LG-ING-105"
+
+
+class BadDelimiter(BadDataSet):
+    """An item or delimiter where none may stand, or none where one must."""
+
+    code = "LG-ING-106"
+
+
+class BadTagOrder(BadDataSet):
+    """A tag is repeated, or lower than the one before: programs disagree on what such a data set says."""
+
+    code = "LG-ING-107"
+
+
+class MetaInside(BadDataSet):
+    """Elements of the command or file meta group stand inside the data set."""
+
+    code = "LG-ING-108"
+
+
+class BadDeflate(BadDataSet):
+    """The deflated stream is broken."""
+
+    code = "LG-ING-109"
+
+
+class BadUID(BadDataSet):
+    """A UID that names the instance is missing or malformed."""
+
+    code = "LG-ING-110"
+    hint = "Without sound SOP, Series and Study UIDs an instance can't be filed; ask the vendor of the sending system."
+
+
+class TooMany(BadDataSet):
+    """More elements, values or levels than an archive can answer for."""
+
+    code = "LG-ING-111"
+    hint = "If this is a real object of yours, raise the limit in the settings and import it again from quarantine."
+
+
+class BadFileMeta(BadDataSet):
+    """The file meta group can't be read."""
+
+    code = "LG-ING-112"
+
+
+class Mismatch(IngestError):
+    """The data set is not what the command, or the file meta group, announced."""
+
+    code = "LG-ING-200"
+    hint = "The sending system mixes up two objects: tell its vendor. The bytes are in quarantine."
+    status = StatusClass.DOES_NOT_MATCH
+
+
+class OutOfResources(IngestError):
+    """The node can't take the object now."""
+
+    code = "LG-ING-300"
+    status = StatusClass.OUT_OF_RESOURCES
+
+
+class SpoolFull(OutOfResources):
+    """There is no room in the spool; nothing of the object was kept, nothing was acknowledged."""
+
+    code = "LG-ING-301"
+    hint = "Free space on the spool's disk, or see why the filer does not empty it (`lastgate doctor`)."
+
+
+class SpoolFailed(OutOfResources):
+    """The spool's disk failed to make data durable: nothing more is acknowledged until an operator has looked."""
+
+    code = "LG-ING-302"
+    hint = "Check the spool's disk. A failed fsync is never tried again: restart the node after the disk is mended."
+
+
+class TooLarge(OutOfResources):
+    """The object is longer than the limit, or inflates beyond all reason."""
+
+    code = "LG-ING-303"
+    hint = "If this is a real object of yours, raise the limit in the settings and send it again."
+
+
+class NotTaken(IngestError):
+    """An import does not take this path; nothing of it was kept."""
+
+    code = "LG-ING-400"
+
+
+class UnsafePath(NotTaken):
+    """A link, device or pipe, or a name that leaves the folder it claims to lie in."""
+
+    code = "LG-ING-401"
+    hint = "Import the real file or folder instead."
+
+
+class FileChanged(NotTaken):
+    """The file changed while it was read."""
+
+    code = "LG-ING-402"
+    hint = "Wait until it is written completely and import it again."
+
+
+class ExecutablePreamble(NotTaken):
+    """A DICOM file whose preamble makes it a program as well."""
+
+    code = "LG-ING-403"
+    hint = "Let the security officer look at it: no sound DICOM file begins like a program. It is kept in quarantine."
+    status = StatusClass.CANNOT_UNDERSTAND
+
+
+class BadZip(NotTaken):
+    """The zip archive is damaged or dangerous; it is refused whole."""
+
+    code = "LG-ING-404"
+    hint = "Unpack it yourself, look at what is in it, and import the folder."

@@ -1,0 +1,25 @@
+"""What a DICOM peer is answered (PS3.4 Table B.2-1, PS3.7 Annex C): where errors become DIMSE status codes."""
+
+from enum import IntEnum
+
+
+class StatusClass(IntEnum):
+    """DIMSE status codes this node answers a C-STORE with."""
+
+    SUCCESS = 0x0000
+    PROCESSING_FAILURE = 0x0110
+    NO_SUCH_SOP_CLASS = 0x0122
+    OUT_OF_RESOURCES = 0xA700
+    DOES_NOT_MATCH = 0xA900
+    CANNOT_UNDERSTAND = 0xC000
+
+
+_COMMENT_LIMIT = 64  # Error Comment (0000,0902) is LO: at most 64 characters (PS3.7 C.4.2)
+
+
+def comment_for(error: Exception) -> str:
+    """Return an Error Comment (0000,0902) that tells the sender's operator what was wrong, without names or UIDs."""
+    code = getattr(error, "code", "")
+    words = str(error) if code else type(error).__name__
+    text = f"{code} {words}".strip()
+    return text.encode("ascii", "replace").decode().replace("\\", "/")[:_COMMENT_LIMIT]
