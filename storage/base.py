@@ -9,14 +9,16 @@ documents that are replaced with `ObjectStore.replace_if_match`.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from typing import BinaryIO, Protocol
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from storage.errors import BadKey
 
 MAX_KEY_BYTES = 900
 MAX_SEGMENT_BYTES = 128
 _SEGMENT = re.compile(r"[A-Za-z0-9_=+-][A-Za-z0-9._=+-]*")
+_PREFIX_END = re.compile(r"([A-Za-z0-9_=+-][A-Za-z0-9._=+-]*)?")
 
 
 def check_key(key: str) -> str:
@@ -25,6 +27,9 @@ def check_key(key: str) -> str:
     Segments are ``[A-Za-z0-9._=+-]``, do not begin with a dot, are at most
     128 bytes long and never empty; the whole key is at most 900 bytes, so it
     fits a file system path and S3's limit of 1,024 with a bucket prefix.
+
+    No key may be the folder of another (``a`` and ``a/b``): a filesystem and
+    some S3 servers can't hold both. A store that notices raises `BadKey` too.
     """
     if len(key) > MAX_KEY_BYTES or not key:
         raise BadKey(f"The key is empty or longer than {MAX_KEY_BYTES} bytes: {key[:80]!r}")
@@ -34,17 +39,30 @@ def check_key(key: str) -> str:
     return key
 
 
+def check_prefix(prefix: str) -> str:
+    """Return `prefix` if keys may begin with it (it may be empty or end inside a segment), else raise `BadKey`."""
+    folder, _, end = prefix.rpartition("/")
+    if folder:
+        check_key(folder)
+    if not _PREFIX_END.fullmatch(end) or prefix.startswith("/"):
+        raise BadKey(f"No key begins with {prefix[:80]!r}")
+    return prefix
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
     """Names one state of one object.
+
+    A value to hand back to the store it came from. `version_id` may be
+    recorded for good; `tag` may not: a restored backup has other tags.
 
     Parameters
     ----------
     key
         The object's key.
     tag
-        Changes whenever the bytes under the key change: the SHA-256 on a
-        filesystem, the ETag on S3.
+        Changes whenever the bytes under the key change: time, size and inode
+        of the file on a filesystem, the ETag on S3. Opaque to callers.
     version_id
         The store's own id of this version; None where the store keeps none.
     """
@@ -84,7 +102,8 @@ class Capabilities:
     keeps_versions
         Older versions of a key can be listed and read.
     links_from
-        Folder whose files can be hard-linked into this store, None if bytes must be copied.
+        A folder on the disk whose files can be hard-linked into this store
+        (see `LinksFiles`), None if bytes must be copied.
     """
 
     name: str
@@ -127,11 +146,27 @@ class ObjectStore(Protocol):
         ------
         Replaced
             Somebody else was quicker; nothing was written.
+        Retained
+            The state to be replaced is locked and this store keeps no older
+            versions, so that replacing would destroy it.
         """
         ...
 
-    def read(self, key: str, *, start: int = 0, stop: int | None = None, version: Version | None = None) -> Iterator[bytes]:
-        """Yield the bytes ``[start, stop)`` of an object in pieces; raises `ObjectMissing`."""
+    def read(
+        self, key: str, *, start: int = 0, stop: int | None = None, version: Version | None = None
+    ) -> Iterator[bytes]:
+        """Yield the bytes ``[start, stop)`` of an object in pieces, 0-based; what lies beyond the end is left out.
+
+        Nothing happens before the first piece is asked for. Bytes are given
+        as the store has them: who needs proof calls `storage.reading.read_back`.
+
+        Raises
+        ------
+        ObjectMissing
+            The key, or the asked version of it, is not there.
+        DigestMismatch
+            The store itself noticed that the bytes are not those it was given.
+        """
         ...
 
     def read_bytes(self, key: str, *, version: Version | None = None) -> bytes:
@@ -159,15 +194,26 @@ class ObjectStore(Protocol):
             Nothing stands under `source_key`.
         KeyTaken
             Other bytes stand under `key`.
+        DigestMismatch
+            The source, or the copy when it was read back, does not have this digest.
         """
         ...
 
     def delete(self, key: str, *, version: Version | None = None) -> None:
-        """Remove an object (or one version of it); an absent key is no error. Raises `Retained`."""
+        """Remove an object (or one version of it); an absent key or version is no error.
+
+        Without `version`, a store that keeps versions lays a delete marker
+        over the object; its bytes go when the version is named.
+
+        Raises
+        ------
+        Retained
+            The version, or without one the newest state, is locked.
+        """
         ...
 
     def retain_until(self, version: Version, until: datetime) -> None:
-        """Lock one version until `until` (aware UTC), never shortening a lock, and read the lock back.
+        """Lock one version until `until` (aware UTC, rounded up to seconds), never shortening a lock; read it back.
 
         Raises
         ------
@@ -187,9 +233,43 @@ class ObjectStore(Protocol):
         ...
 
     def repair(self, key: str, source: BinaryIO, *, sha256: str, size_bytes: int) -> Version:
-        """Put verified bytes over a copy that was proven bad, keeping its lock; a good copy is left alone."""
+        """Put verified bytes over a copy that was proven bad or is gone, keeping its lock; a good copy is left alone.
+
+        Where versions are kept the bad one stays as an older version.
+
+        Raises
+        ------
+        DigestMismatch
+            `source` does not have this digest or length; nothing was stored.
+        Retained
+            The lock was made for bytes with another digest (filesystem).
+        """
         ...
 
     def self_test(self) -> None:
         """Prove on the running store what this program relies on; raises `StoreUnfit` naming what failed."""
+        ...
+
+
+@runtime_checkable
+class LinksFiles(Protocol):
+    """A store that takes over a finished file without copying its bytes (`Capabilities.links_from`)."""
+
+    def link_if_absent(self, path: Path, key: str, *, sha256: str, size_bytes: int) -> Version:
+        """Do what `ObjectStore.put_if_absent` does with the bytes of the file `path`, by a hard link where possible.
+
+        The file is read and its digest compared first, and it becomes
+        read-only; nobody may write to it any more. Linked, file and object
+        are **one** copy on the disk. From another disk the bytes are copied.
+        Raises what `ObjectStore.put_if_absent` raises.
+        """
+        ...
+
+
+@runtime_checkable
+class SweepsUnfinished(Protocol):
+    """A store in which a crash leaves unfinished writes behind. They are never listed, but take room."""
+
+    def sweep_unfinished(self, *, older_than: timedelta) -> int:
+        """Remove unfinished writes begun longer than `older_than` ago, never anything else; return how many."""
         ...
