@@ -82,9 +82,9 @@ class _Draft:
         return interval_of(self.plans)
 
     def with_more(self, more: Iterable[Held], *, by_frame: bool = False) -> "_Draft":
-        new = [held for held in more if held.uid not in self.uids]
-        marked = self.by_frame.union(held.uid for held in new) if by_frame else self.by_frame
-        return replace(self, instances=(*self.instances, *new), by_frame=marked)
+        new = {held.uid: held for held in more if held.uid not in self.uids}
+        marked = self.by_frame.union(new) if by_frame else self.by_frame
+        return replace(self, instances=(*self.instances, *new.values()), by_frame=marked)
 
 
 def _courses(plans: Sequence[Plan], seals: Sequence[Sealed], rules: CourseRules) -> list[tuple[Plan, ...]]:

@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Final, Literal, NewType, TypeVar
 
@@ -160,13 +160,22 @@ class EnterSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sealed:
-    """A dossier version was sealed: from now on its id and membership are frozen."""
+    """A dossier version was sealed: from now on its id and membership are frozen.
+
+    Parameters
+    ----------
+    file_sha256s
+        All instances of this version, those of earlier versions included.
+    version_ids
+        The object store's version id of each file this version added, by its path in the OCFL object.
+    """
 
     dossier: str
     version: int
     plan_uids: tuple[str, ...]
     file_sha256s: tuple[str, ...]
     dossier_sha256: str
+    version_ids: dict[str, str] = field(default_factory=dict)
     act: Literal["seal"] = "seal"
 
 

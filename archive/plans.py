@@ -112,7 +112,7 @@ def _chosen(doses: tuple[Held, ...], header: PlanHeader, settled: str | None) ->
     if numbers and len(numbers) == len(set(numbers)) and treating.issubset(numbers):
         return tuple(held.uid for held in beams)
     groups = _with_type(doses, "FRACTION")
-    if groups and len(groups) == len(header.fraction_groups):
+    if groups and len(groups) == max(1, len(header.fraction_groups)):
         return tuple(held.uid for held in groups)
     return ()
 
