@@ -2,12 +2,12 @@
 
 **Slice model.** Contours say where a structure is on its planes; what lies between and beyond has to be supposed:
 
-- Between neighbouring planes the area follows the cubic through the areas of the four nearest planes (a sphere, cone or
-  ellipsoid has a quadratic area, so it is met exactly), taken in the power of the area, 1 or 2, that predicts each plane
-  best from its neighbours (the area of a lying cylinder is the root of a quadratic).
+- Between neighbouring planes the area follows the cubic through the areas of the four nearest planes (a sphere, cone
+  or ellipsoid has a quadratic area, so it is met exactly), taken in the power of the area, 1 or 2, that predicts each
+  plane best from its neighbours (the area of a lying cylinder is the root of a quadratic).
 - A structure reaches half a slice beyond its end contours, as in the analytical tables of Nelms et al. (Med Phys
-  42:4435, 2015) and in most planning systems. Where the area falls so that its trend ends within the next slice, the cap
-  tapers along that trend instead of being a straight slab; the half slice then still counts for the extreme doses.
+  42:4435, 2015) and in most planning systems. Where the area falls so that its trend ends within the next slice, the
+  cap tapers along that trend instead of being a straight slab; the half slice then still counts for extreme doses.
 - Planes further apart than `GAP_FACTOR` usual distances are ends of separate pieces, not interpolated.
 
 `docs/dvh-accuracy.md` holds the figures this choice rests on.
@@ -15,6 +15,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +68,7 @@ class Sections:
         """Runs of planes without a gap between them."""
         gaps = np.flatnonzero(np.diff(self.at_mm) > GAP_FACTOR * self.thickness_mm)
         bounds = [0, *(int(g) + 1 for g in gaps), len(self.at_mm)]
-        return [slice(a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        return [slice(a, b) for a, b in pairwise(bounds)]
 
 
 def sections(structure: Structure, geometry: Geometry, *, slice_mm: float | None = None) -> Sections:
@@ -178,14 +179,14 @@ def area_between(at_mm: Sequence[float], areas: Sequence[float], n: int, place_m
     """
     z, b = np.array(at_mm), np.array(areas) ** power
     share = (place_mm - z[n]) / (z[n + 1] - z[n])
-    before = _lagrange(z[n - 1 : n + 2], b[n - 1 : n + 2], place_mm) if n > 0 else None
-    after = _lagrange(z[n : n + 3], b[n : n + 3], place_mm) if n + 2 < len(z) else None
-    if before is None and after is None:
-        value = float(b[n] + share * (b[n + 1] - b[n]))
-    elif before is None or after is None:
-        value = after if before is None else before  # type: ignore[assignment]
-    else:
-        value = (1 - share) * before + share * after
+    first, last = max(n - 1, 0), min(n + 2, len(z) - 1)
+    before = _lagrange(z[first : n + 2], b[first : n + 2], place_mm)
+    after = _lagrange(z[n : last + 1], b[n : last + 1], place_mm)
+    if first == n:
+        before = after
+    elif last == n + 1:
+        after = before
+    value = (1 - share) * before + share * after
     low, high = sorted((areas[n], areas[n + 1]))
     # contours drawn by hand jump; a section never swings out further than half the step beyond its neighbours
     swing = 0.5 * (high - low) + 0.02 * high

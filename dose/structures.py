@@ -10,9 +10,9 @@ from dose.errors import BadStructure
 from dose.grid import Points
 
 CLOSED_KINDS = frozenset({"CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "INTERPOLATED_PLANAR"})
-"""Contour Geometric Types that enclose an area. All closed contours of one plane are combined by exclusive or: one inside
-another is a hole, whether written as CLOSEDPLANAR_XOR or (as most systems do) as CLOSED_PLANAR. A keyhole is a single
-contour whose two channel edges coincide, and needs nothing special."""
+"""Contour Geometric Types that enclose an area. All closed contours of one plane are combined by exclusive or: one
+inside another is a hole, whether written as CLOSEDPLANAR_XOR or (as most systems do) as CLOSED_PLANAR. A keyhole is a
+single contour whose two channel edges coincide, and needs nothing special."""
 
 _CONTOUR_DATA = Tag(0x3006, 0x0050)
 
@@ -150,10 +150,10 @@ def _contours(item: Dataset) -> tuple[Contour, ...]:
 
 def _points(contour: Dataset) -> Points:
     """Points of one contour, ``[n, 3]``."""
-    raw = contour.get_item(_CONTOUR_DATA)
-    if raw is None or not raw.value:
+    value = contour.get_item(_CONTOUR_DATA).value if _CONTOUR_DATA in contour else None
+    if not value:
         return np.empty((0, 3))
-    parts = raw.value.split(b"\\") if isinstance(raw.value, bytes) else list(raw.value)
+    parts = value.split(b"\\") if isinstance(value, bytes) else list(value)
     try:
         values = np.array(parts).astype(np.float64)
     except ValueError as error:
