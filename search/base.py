@@ -7,11 +7,15 @@ each with a plain evaluation in memory: same hits, same order.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from search.documents import Document
     from search.query import Query
+
+
+INDEX_FORMAT: Final = 1
+"""Grows whenever fields, tokens or sort keys change, so that an index is never read by rules it was not written by."""
 
 
 class Kind(StrEnum):
@@ -148,6 +152,10 @@ class Engine(Protocol):
 
     def begin_rebuild(self) -> Rebuild:
         """Start a new, empty index beside the one that answers."""
+        ...
+
+    def check(self) -> None:
+        """Return if the index can be read by this program; else raise what is wrong with it."""
         ...
 
     def refresh(self) -> None:

@@ -90,11 +90,26 @@ def _check_text(document_id: str, text: str, most_bytes: int) -> None:
 
 
 def body_text(document: Document) -> str:
-    """Return the body as the JSON text every engine stores."""
+    """Return the body as the JSON text every engine stores.
+
+    Raises
+    ------
+    BadDocument
+        If it is no plain JSON (NaN and infinities are none).
+    """
     try:
-        return json.dumps(document.body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _json(document.body, ensure_ascii=False)
+        return text if _is_encodable(text) else _json(document.body, ensure_ascii=True)
     except (TypeError, ValueError) as error:
         raise BadDocument(f"{document.id}: the body is no plain JSON: {error}") from error
+
+
+def _json(body: Mapping[str, Any], *, ensure_ascii: bool) -> str:
+    return json.dumps(body, ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":"))
+
+
+def _is_encodable(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def tombstone(document_id: str, kind: Kind, *, patient_key: str, version: int) -> Document:
