@@ -8,6 +8,7 @@ from archive.facts import ChooseDose, Decision, SetDeliveryState
 from archive.headers import InstanceKind, PlanHeader
 from archive.model import DeliveryState, Fraction, Held, Plan
 from archive.prescription import fractions_planned, machine_of, modality_of, technique_of
+from archive.uids import is_own
 
 
 def plans_of(catalogue: Catalogue, decisions: Iterable[Decision]) -> tuple[Plan, ...]:
@@ -25,6 +26,8 @@ def plans_of(catalogue: Catalogue, decisions: Iterable[Decision]) -> tuple[Plan,
 def _referring(catalogue: Catalogue, kind: InstanceKind) -> dict[str, tuple[Held, ...]]:
     found: dict[str, tuple[Held, ...]] = {}
     for held in catalogue.of_kind(kind):
+        if is_own(held.uid):
+            continue  # a composite of ours that was sent back is no dose of a plan
         header = held.header.dose if kind is InstanceKind.DOSE else held.header.record
         for uid in header.plan_uids if header else ():
             found[uid] = (*found.get(uid, ()), held)

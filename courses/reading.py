@@ -1,0 +1,80 @@
+"""Reads instances of the archive as DICOM data sets, their digest checked on the way."""
+
+import hashlib
+import io
+from collections.abc import Iterable, Sequence
+
+from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
+
+from archive.headers import InstanceKind
+from archive.model import Dossier, Held
+from courses.errors import Unreadable
+from dose.dicom import StoredDose, read_dose, read_image
+from dose.errors import DoseError
+from dose.grid import ImageVolume
+from dose.structures import StructureSet, read_structures
+from storage.base import ObjectStore
+from storage.errors import DigestMismatch
+
+
+class Reader:
+    """Reads what a dossier holds.
+
+    Parameters
+    ----------
+    store
+        Where the keys of the receipts lie.
+    """
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def dataset(self, held: Held) -> Dataset:
+        """Return the whole data set.
+
+        Raises
+        ------
+        DigestMismatch
+            The bytes are not those that were received.
+        Unreadable
+            pydicom can't read them.
+        """
+        body = self._store.read_bytes(held.receipt.key)
+        if hashlib.sha256(body).hexdigest() != held.receipt.file_sha256:
+            raise DigestMismatch(f"{held.receipt.key} does not have the digest of its receipt")
+        try:
+            return dcmread(io.BytesIO(body), force=True)
+        except (InvalidDicomError, OSError, ValueError, KeyError, NotImplementedError) as error:
+            raise Unreadable(f"{held.kind.value} {held.uid} can't be read: {error}") from error
+
+    def dose(self, held: Held) -> StoredDose:
+        """Return a dose grid; `dose.errors.DoseError` says why it can't be used."""
+        return read_dose(self.dataset(held))
+
+    def structures(self, held: Held) -> StructureSet:
+        """Return all structures of a structure set."""
+        return read_structures(self.dataset(held))
+
+    def image(self, series: Sequence[Held]) -> ImageVolume | None:
+        """Return the volume of an image series, None where its slices make no volume."""
+        try:
+            return read_image([self.dataset(held) for held in series])
+        except DoseError:
+            return None
+
+
+def planning_series(dossier: Dossier) -> list[tuple[str, tuple[Held, ...]]]:
+    """Return the image series of a dossier with their UIDs, those its structure sets refer to first."""
+    referred = {
+        uid for held in dossier.instances if held.header.structure_set for uid in held.header.structure_set.series_uids
+    }
+    series: dict[str, list[Held]] = {}
+    for held in _of_kind(dossier.instances, InstanceKind.IMAGE):
+        series.setdefault(held.header.series_uid, []).append(held)
+    ordered = sorted(series, key=lambda uid: (uid not in referred, -len(series[uid]), uid))
+    return [(uid, tuple(series[uid])) for uid in ordered]
+
+
+def _of_kind(instances: Iterable[Held], kind: InstanceKind) -> Iterable[Held]:
+    return (held for held in instances if held.kind is kind)

@@ -1,0 +1,140 @@
+"""Settings: ``lastgate.toml`` and ``LASTGATE_*`` variables, read once, here and nowhere else.
+
+A variable names a setting with two underscores between levels:
+``LASTGATE_STORE__KIND=s3``. Variables win over the file.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+FILE = "lastgate.toml"
+_NODE = re.compile(r"[a-z0-9]{1,32}")
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message names it and says what to write."""
+
+    code = "LG-SET-001"
+    hint = f"Mend {FILE} or the LASTGATE_* variables; docs/administrator.md lists all settings."
+
+
+def _node_id(value: str) -> str:
+    if not _NODE.fullmatch(value):
+        raise ValueError("a node id is 1 to 32 lower-case letters and digits")
+    return value
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NodeSettings(_Part):
+    """The DICOM node.
+
+    Parameters
+    ----------
+    id
+        Names this node in receipts and journal; no two nodes may share one.
+    issuer
+        Issuer given to patient IDs that arrive without one.
+    """
+
+    id: Annotated[str, AfterValidator(_node_id)] = "node1"
+    aet: Annotated[str, Field(min_length=1, max_length=16)] = "LASTGATE"
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 11112
+    require_called_aet: bool = False
+    most_associations: Annotated[int, Field(ge=1)] = 50
+    issuer: str = ""
+
+
+class StoreSettings(_Part):
+    """Where bytes lie. With ``s3`` the vault has a bucket with Object Lock of its own.
+
+    Parameters
+    ----------
+    access_key_file, secret_key_file
+        Files of mode 0400 that hold the credentials, never the settings themselves.
+    """
+
+    kind: Literal["filesystem", "s3"] = "filesystem"
+    root: Path | None = None
+    endpoint_url: str = ""
+    region: str = "us-east-1"
+    bucket: str = "lastgate"
+    vault_bucket: str = "lastgate-vault"
+    access_key_file: Path | None = None
+    secret_key_file: Path | None = None
+
+
+class IndexSettings(_Part):
+    """Which engine makes dossiers findable."""
+
+    kind: Literal["sqlite", "elasticsearch"] = "sqlite"
+    url: str = "http://127.0.0.1:9200"
+    name: str = "lastgate"
+
+
+class Settings(BaseSettings):
+    """Everything a site can set.
+
+    Parameters
+    ----------
+    home
+        Folder of this node: spool, embedded index, keys, and the archive itself with the filesystem store.
+    retention_years
+        How long a sealed dossier is locked; 30 is the longest term of the laws in docs/administrator.md.
+    department
+        TOML file with the department's own texts for the summary (names, telephone numbers, visits).
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="LASTGATE_", env_nested_delimiter="__", frozen=True, extra="forbid", toml_file=FILE
+    )
+
+    home: Path = Path("lastgate-data")
+    node: NodeSettings = NodeSettings()
+    store: StoreSettings = StoreSettings()
+    index: IndexSettings = IndexSettings()
+    retention_years: Annotated[int, Field(ge=1, le=1000)] = 30
+    spool_grace_s: Annotated[int, Field(ge=0)] = 86_400
+    department: Path | None = None
+
+    @classmethod
+    def settings_customise_sources(  # pydantic names these arguments
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let values given in code win, then variables, then the file."""
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=_file()))
+
+
+def _file() -> Path:
+    return Path(os.environ.get("LASTGATE_CONFIG", FILE))
+
+
+def load_settings() -> Settings:
+    """Read the settings.
+
+    Raises
+    ------
+    SettingsError
+        A setting is unknown or wrong.
+    """
+    named = os.environ.get("LASTGATE_CONFIG")
+    if named and not Path(named).is_file():
+        raise SettingsError(f"LASTGATE_CONFIG names {named}, which is no file")
+    try:
+        return Settings()
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise SettingsError(f"The settings can't be used: {told}") from error
