@@ -19,11 +19,14 @@ IngestError
 │   ├── SpoolFull            no room in the spool
 │   ├── SpoolFailed          the spool can't promise durability any more
 │   └── TooLarge             longer than the limit, or a decompression bomb
+├── FilerBusy                another process of this node files at the moment
+├── Undescribable            sound bytes whose values can't be read: filed into quarantine
 └── NotTaken                 an import does not take this path
     ├── UnsafePath           link, device, pipe, or a name that leaves the archive
     ├── FileChanged          the file changed while it was read
     ├── ExecutablePreamble   a DICOM file that is a program as well
-    └── BadZip               the zip archive is damaged or dangerous; refused whole
+    ├── BadZip               the zip archive is damaged or dangerous; refused whole
+    └── Unreadable           the file can't be read
 """
 
 from typing import ClassVar
@@ -158,6 +161,21 @@ class TooLarge(OutOfResources):
     hint = "If this is a real object of yours, raise the limit in the settings and send it again."
 
 
+class FilerBusy(IngestError):
+    """Another process of this node files at the moment: there is one filer per node."""
+
+    code = "LG-ING-501"
+    hint = "Wait for it, or stop `lastgate serve` first."
+
+
+class Undescribable(IngestError):
+    """The bytes are sound, but the values in them could not be read."""
+
+    code = "LG-ING-502"
+    hint = "Report it with the object, if you may: this program should have understood it. It is kept in quarantine."
+    status = StatusClass.CANNOT_UNDERSTAND
+
+
 class NotTaken(IngestError):
     """An import does not take this path; nothing of it was kept."""
 
@@ -191,3 +209,10 @@ class BadZip(NotTaken):
 
     code = "LG-ING-404"
     hint = "Unpack it yourself, look at what is in it, and import the folder."
+
+
+class Unreadable(NotTaken):
+    """The file can't be read."""
+
+    code = "LG-ING-405"
+    hint = "Check the medium and the access rights, then import it again."

@@ -1,0 +1,99 @@
+"""What is it: judging bytes that already lie on the spool's disk, before anything is acknowledged."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+from archive.headers import Identifier
+from ingest.arrival import Arrival, Refusal
+from ingest.errors import BadDataSet, ExecutablePreamble, IngestError, Mismatch, NotTaken, TooLarge
+from ingest.limits import Limits
+from ingest.names import Names
+from ingest.part10 import FileLayout, find_dataset
+from ingest.walker import Walker
+
+Judge = Callable[[BinaryIO, Arrival], Arrival]
+"""Takes the bytes and a draft (source, digest, length) and returns the arrival, understood or refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announced:
+    """What a command set or file meta group says of the data set that follows; empty where it says nothing."""
+
+    sop_class_uid: str = ""
+    sop_instance_uid: str = ""
+
+    def compare(self, names: Names) -> None:
+        """Raise `Mismatch` unless the data set is the one that was announced."""
+        if self.sop_instance_uid and self.sop_instance_uid != names.sop_instance_uid:
+            raise Mismatch("The SOP Instance UID announced is not the one in the data set (0008,0018)")
+        if self.sop_class_uid and self.sop_class_uid != names.sop_class_uid:
+            raise Mismatch("The SOP Class UID announced is not the one in the data set (0008,0016)")
+
+
+def judge_network(*, layout: FileLayout, announced: Announced, limits: Limits) -> Judge:
+    """Judge a data set from the network behind the header this node wrote."""
+
+    def judge(stream: BinaryIO, draft: Arrival) -> Arrival:
+        return _walked(stream, draft, layout, announced, limits)
+
+    return judge
+
+
+def judge_file(*, limits: Limits, patient: Identifier | None, title: str) -> Judge:
+    """Judge a file as found: a DICOM file is walked, any other belongs to `patient`, or to nobody."""
+
+    def judge(stream: BinaryIO, draft: Arrival) -> Arrival:
+        try:
+            layout = find_dataset(stream)
+        except (BadDataSet, ExecutablePreamble) as error:
+            return refused(draft, error)
+        if layout is not None:
+            announced = Announced(sop_class_uid=layout.sop_class_uid, sop_instance_uid=layout.sop_instance_uid)
+            return _walked(stream, draft, layout, announced, limits)
+        if not draft.size_bytes:
+            return refused(draft, BadDataSet("The file is empty"))
+        if patient is None:
+            return refused(draft, NoPatientNamed(f"No patient was named for the document {title!r}"))
+        return replace(draft, kind="document", patient=patient, title=title, dataset_sha256=draft.file_sha256)
+
+    return judge
+
+
+class NoPatientNamed(NotTaken):
+    """A file that is not DICOM was imported without saying whose it is."""
+
+    code = "LG-ING-406"
+    hint = "Import it again and name the patient (identifier and issuer). It is kept in quarantine."
+
+
+def _walked(stream: BinaryIO, draft: Arrival, layout: FileLayout, announced: Announced, limits: Limits) -> Arrival:
+    draft = replace(
+        draft,
+        kind="dicom",
+        dataset_offset=layout.dataset_offset,
+        transfer_syntax_uid=layout.transfer_syntax_uid,
+        implementation_class_uid=layout.implementation_class_uid,
+    )
+    stream.seek(layout.dataset_offset)
+    size_bytes = draft.size_bytes - layout.dataset_offset
+    walker = Walker(stream, layout.transfer_syntax_uid, limits=limits, size_bytes=size_bytes)
+    try:
+        walked = walker.walk()
+        walked.names.check()
+        announced.compare(walked.names)
+    except (BadDataSet, Mismatch, TooLarge) as error:
+        return refused(replace(draft, names=walker.names), error)
+    return replace(
+        draft,
+        names=walked.names,
+        dataset_sha256=walked.dataset_sha256,
+        content_sha256=walked.content_sha256,
+        flags=tuple(sorted({*layout.flags, *walked.flags})),
+    )
+
+
+def refused(draft: Arrival, error: IngestError) -> Arrival:
+    """Return the draft as something refused: it is kept all the same, in quarantine."""
+    refusal = Refusal(code=error.code, message=str(error), hint=error.hint, status=int(error.status))
+    return replace(draft, kind="refused", refusal=refusal)
