@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dose.errors import BadDose
+from dose.errors import BadDose, BadStructure
 from dose.field import Field, Pixels
 from dose.grid import DoseGrid, Volume
 from dose.raster import Raster
@@ -19,7 +19,7 @@ from dose.sections import Sections, sections
 from dose.solid import SolidSlab, Tip, solid_slabs
 from dose.structures import Structure
 
-CELLS = 400_000
+CELLS = 100_000
 """About how many cells fill a structure; dose voxels are never larger than a cell, small structures get finer ones."""
 
 FINEST = 32
@@ -92,9 +92,10 @@ class Dvh:
         return self.d_cc(self.volume_cc * min(percent, 100.0) / 100.0)
 
     def v_gy(self, dose_gy: float) -> Figure:
-        """Volume in cm3 that receives at least `dose_gy` (V20)."""
-        lo = float(np.interp(dose_gy, self.dose_gy, self.lo_cc, right=0.0))
-        hi = float(np.interp(dose_gy, self.dose_gy, self.hi_cc, right=0.0))
+        """Volume in cm3 that receives at least `dose_gy` (V20); an even dose of exactly that counts."""
+        least = dose_gy - 0.51 * float(self.dose_gy[1])  # an even dose fills the bin around it
+        lo = float(np.interp(least, self.dose_gy, self.lo_cc)) if dose_gy <= self.max_gy.lo else 0.0
+        hi = float(np.interp(least, self.dose_gy, self.hi_cc)) if dose_gy <= self.max_gy.hi else 0.0
         return _figure(lo, hi, SAME_FIGURE * self.volume_cc)
 
     def cv_gy(self, dose_gy: float) -> Figure:
@@ -198,7 +199,8 @@ class _Tally:
 
     def __init__(self, ceiling_gy: float) -> None:
         self._bin = max(ceiling_gy, 1e-6) / BINS
-        self._mm3 = np.zeros((2, BINS + 1))
+        self._volume_mm3 = 0.0
+        self._bends = np.zeros((2, BINS + 2))
         self._dose_mm3 = np.zeros(2)
         self._unknown_mm3 = 0.0
         self._min = np.full(2, np.inf)
@@ -211,13 +213,15 @@ class _Tally:
             return
         box = (slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1))
         lower, upper, known = field.plane(slab.place_mm)
+        spread = field.spread(slab.place_mm, slab.thickness_mm, lower)[box]
         lower, upper, known = lower[box], upper[box], known[box]
         part = slab.inside[box]
         cells = part > 0
         mm3 = part[cells].astype(np.float64) * raster.pixel_area * slab.thickness_mm
         for n, dose in enumerate((lower[cells], upper[cells])):
-            self._mm3[n] += np.bincount(np.minimum((dose / self._bin).astype(np.intp), BINS), mm3, BINS + 1)
+            self._deposit(n, dose, np.where(known[cells], spread[cells], np.float32(0)), mm3)
             self._dose_mm3[n] += float(dose.astype(np.float64) @ mm3)
+        self._volume_mm3 += float(mm3.sum())
         unknown = ~known[cells]
         self._unknown_mm3 += float(mm3[unknown].sum())
         self._reach(lower[cells][unknown], upper[cells][unknown])
@@ -227,6 +231,22 @@ class _Tally:
             voxels = field.voxels(slab.place_mm + end * slab.thickness_mm, slab.inside, raster)
             if voxels is not None:
                 self._reach(*voxels)
+
+    def _deposit(self, n: int, dose: Pixels, spread: Pixels, mm3: npt.NDArray[np.float64]) -> None:
+        """Spread the volume of each cell evenly over its doses.
+
+        An even distribution from a to b is the difference of two ramps that begin at a and b, so two impulses per cell
+        in the second derivative of the cumulative volume are enough; an impulse between bin edges is split linearly.
+        """
+        half = np.maximum(spread / self._bin, 1.0) / 2
+        middle = dose.astype(np.float64) / self._bin
+        low, high = np.maximum(middle - half, 0.0), np.minimum(middle + half, BINS)
+        slope = mm3 / (high - low)
+        for at, bend in ((low, slope), (high, -slope)):
+            edge = at.astype(np.intp)
+            part = at - edge
+            self._bends[n] += np.bincount(edge, bend * (1 - part), BINS + 2)
+            self._bends[n] += np.bincount(edge + 1, bend * part, BINS + 2)
 
     def touch(self, tip: Tip, field: Field) -> None:
         """Let the tip beyond an end plane count for the extremes."""
@@ -251,12 +271,15 @@ class _Tally:
 
     def result(self, name: str) -> Dvh:
         """The histogram and its figures."""
-        volume_mm3 = float(self._mm3[0].sum())
+        volume_mm3 = self._volume_mm3
+        if volume_mm3 <= 0:
+            raise BadStructure(f"The contours of structure {name!r} enclose no volume.")
         tolerance = SAME_FIGURE * self._bin * BINS
-        mean = self._dose_mm3 / volume_mm3 if volume_mm3 > 0 else np.zeros(2)
-        # volume above each lower bin edge
-        above = np.cumsum(self._mm3[:, ::-1], axis=1)[:, ::-1] / 1000.0
-        curve = np.concatenate([above, np.zeros((2, 1))], axis=1)
+        mean = self._dose_mm3 / volume_mm3
+        slope = np.cumsum(self._bends, axis=1)
+        below = np.cumsum(slope[:, :BINS], axis=1)
+        curve = np.clip(volume_mm3 - np.concatenate([np.zeros((2, 1)), below], axis=1), 0, volume_mm3) / 1000.0
+        curve = np.minimum.accumulate(curve, axis=1)
         return Dvh(
             name=name,
             volume_cc=volume_mm3 / 1000.0,
@@ -264,7 +287,7 @@ class _Tally:
             min_gy=_figure(float(self._min[0]), float(self._min[1]), tolerance),
             mean_gy=_figure(float(mean[0]), float(mean[1]), tolerance),
             max_gy=_figure(float(self._max[0]), float(self._max[1]), tolerance),
-            dose_gy=np.arange(BINS + 2, dtype=np.float64) * self._bin,
+            dose_gy=np.arange(BINS + 1, dtype=np.float64) * self._bin,
             lo_cc=curve[0],
             hi_cc=curve[1],
         )

@@ -66,6 +66,23 @@ class Field:
         plane = layer[0] * (1 - share) + layer[-1] * share
         return self._u.along_columns(self._v.along_rows(plane))
 
+    def spread(self, place_mm: float, thickness_mm: float, dose: Pixels) -> Pixels:
+        """Width of the even distribution that stands for the doses within a cell, from the local gradient, ``[v, u]``.
+
+        Along each axis a linear dose is spread evenly over its change across the cell; widths add in squares.
+        """
+        at = place_mm / self.spacing[2]
+        low = int(np.clip(np.floor(at), 0, max(self.count - 2, 0)))
+        layer = self._lower[low : min(low + 2, self.count)]
+        along = self._v.along_rows(layer[-1] - layer[0])
+        along = self._u.along_columns(along) * np.float32(thickness_mm / self.spacing[2])
+        squares: Pixels = along * along
+        for axis in (0, 1):
+            if dose.shape[axis] > 1:
+                step = np.gradient(dose, axis=axis)
+                squares += step * step
+        return np.sqrt(squares)
+
     def voxels(self, place_mm: float, inside: Pixels, raster: Raster) -> tuple[Pixels, Pixels] | None:
         """Lower and upper dose of the known voxels of a dose plane whose centres lie inside, ``[n]`` each.
 

@@ -172,7 +172,7 @@ def best_power(at_mm: Sequence[float], areas: Sequence[float]) -> float:
     return min(_POWERS, key=misses)
 
 
-def area_between(at_mm: Sequence[float], areas: Sequence[float], n: int, place_mm: float, power: float) -> float:
+def area_between(at_mm: Sequence[float], areas: Sequence[float], n: int, power: float, place_mm: float) -> float:
     """Area at a place between planes n and n + 1 of a piece, mm2.
 
     Two parabolas, through the planes before and after, are blended (with even spacing: the cubic through all four).

@@ -5,18 +5,29 @@ then moved in or out until its area is that of the slice model of `dose.sections
 the neighbouring plane end half way to it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from dose.grid import Mask
-from dose.raster import Image, Raster, Spans, coverage, scan
+from dose.raster import Image, Polygon, Raster, Spans, coverage, scan
 from dose.sections import Cap, Sections, area_between, best_power, cap
 
 _NOWHERE_MM = -1e6
 """Depth on a plane where nothing is inside."""
+
+_RIM_MM = 1.0
+"""Pixels this close to an outline tell how much it moves."""
+
+_STIFF = 0.05
+"""Where the outline stays in place from plane to plane it still gives a little, to take up what pixels round off."""
+
+_STEPS = 20
+"""Newton steps at most to bring an outline to its area; two or three are usual."""
 
 _SAME_AREA = 1e-3
 """Outlines whose area is this close to the wanted one are not moved."""
@@ -59,6 +70,30 @@ class _Plane:
     depth: Image
 
 
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Four planes around the stretch between `low` and `high`."""
+
+    before: _Plane | None
+    low: _Plane
+    high: _Plane
+    after: _Plane | None
+
+    def moving(self, raster: Raster) -> Image | None:
+        """How much the outline moves from plane to plane here, relative to its mean over the rim; None: nowhere."""
+        planes = [p for p in (self.before, self.low, self.high, self.after) if p is not None]
+        step = np.max([np.abs(b.depth - a.depth) for a, b in pairwise(planes)], axis=0)
+        rim = (self.low.mask != self.high.mask) | (np.abs(self.low.depth) < _RIM_MM)
+        usual = float(step[rim].mean()) if rim.any() else 0.0
+        if usual < 0.1 * min(raster.pixel):
+            return None
+        moving: Image = np.clip(step / usual, _STIFF, 4).astype(np.float32)
+        return moving
+
+
+_Piece = tuple[Sequence[float], Sequence[tuple[Polygon, ...]], Sequence[Spans]]
+
+
 def solid_slabs(
     stack: Sections, raster: Raster, *, breaks_mm: Sequence[float], step_mm: float
 ) -> Iterator[SolidSlab | Tip]:
@@ -77,34 +112,50 @@ def solid_slabs(
     """
     breaks = np.asarray(breaks_mm, dtype=np.float64)
     for piece in stack.pieces():
-        scanned = [
-            (at, scan(polygons, raster)) for at, polygons in zip(stack.at_mm[piece], stack.polygons[piece], strict=True)
-        ]
-        scanned = [(at, spans) for at, spans in scanned if spans.area(raster) > 0]  # a point or a line encloses nothing
-        if not scanned:
-            continue
-        at, spans = [s[0] for s in scanned], [s[1] for s in scanned]
-        areas = [s.area(raster) for s in spans]
+        at, outlines = stack.at_mm[piece], stack.polygons[piece]
+        spans = [scan(polygons, raster) for polygons in outlines]
+        areas = [max(s.area(raster), 0.0) for s in spans]
         power = best_power(at, areas)
-        plane = _plane(at[0], spans[0], raster)
+
+        def plane(n: int, piece: _Piece = (at, outlines, spans), raster: Raster = raster) -> _Plane | None:
+            at, outlines, spans = piece
+            return _plane(at[n], outlines[n], spans[n], raster) if 0 <= n < len(at) else None
+
+        near = [None, plane(0), plane(1), plane(2)]  # the planes before, below, above and after a stretch
+        assert near[1] is not None
         below = cap(areas[:3], _distance(at[:3]), stack.thickness_mm, power)
-        yield from _cap_slabs(plane, below, -1.0, raster, breaks, step_mm)
+        yield from _cap_slabs(near[1], below, -1.0, raster, breaks, step_mm)
         for n in range(len(at) - 1):
-            following = _plane(at[n + 1], spans[n + 1], raster)
-            yield from _between(plane, following, (at, areas, n, power), raster, breaks, step_mm)
-            plane = following
+            area = partial(area_between, at, areas, n, power)
+            yield from _between(_Stretch(*near), area, raster, breaks, step_mm)  # type: ignore[arg-type]
+            near = [*near[1:], plane(n + 3)]
         above = cap(areas[::-1][:3], _distance(at[-3:]), stack.thickness_mm, power)
-        yield from _cap_slabs(plane, above, 1.0, raster, breaks, step_mm)
+        assert near[1] is not None
+        yield from _cap_slabs(near[1], above, 1.0, raster, breaks, step_mm)
 
 
 def _distance(at_mm: Sequence[float]) -> float:
     return (at_mm[-1] - at_mm[0]) / max(len(at_mm) - 1, 1)
 
 
-def _plane(at_mm: float, spans: Spans, raster: Raster) -> _Plane:
+def _plane(at_mm: float, polygons: Sequence[Polygon], spans: Spans, raster: Raster) -> _Plane:
     inside = coverage(spans, raster)
-    mask = inside >= min(0.5, float(inside.max()))  # the tip of a cone covers no pixel by half
+    mask = inside >= min(0.5, float(inside.max()) / 2)
+    if not inside.any():  # the tip of a cone: a point or a line, which encloses nothing and still says where it is
+        mask = _trace(polygons, raster)
     return _Plane(at_mm=at_mm, inside=inside, mask=mask, depth=_depth(mask, raster))
+
+
+def _trace(polygons: Sequence[Polygon], raster: Raster) -> Mask:
+    """Pixels the outlines run through."""
+    mask = np.zeros(raster.shape, dtype=np.bool_)
+    for polygon in polygons:
+        edges = np.roll(polygon, -1, axis=0) - polygon
+        count = int(np.ceil(2 * np.abs(edges / raster.pixel).max())) + 1
+        along = polygon[:, None] + edges[:, None] * np.linspace(0, 1, count)[:, None]
+        column, row = ((along - raster.origin) / raster.pixel).reshape(-1, 2).astype(np.intp).T
+        mask[row, column] = True
+    return mask
 
 
 def _depth(mask: Mask, raster: Raster) -> Image:
@@ -142,32 +193,30 @@ def _cap_slabs(
         inside = plane.inside if abs(area - full) <= _SAME_AREA * full else _outline(plane.depth, area, raster)
         yield SolidSlab(place_mm=place, thickness_mm=thickness, inside=inside)
     reach = plane.at_mm + way * end.reach_mm
-    if end.length_mm < end.reach_mm or end.area(end.length_mm) < _SAME_AREA * full:
-        yield Tip(place_mm=reach, inside=plane.depth >= plane.depth.max())
-    else:
-        yield Tip(place_mm=reach, inside=plane.mask)
+    pointed = end.length_mm < end.reach_mm or end.area(end.length_mm) < _SAME_AREA * full
+    yield Tip(place_mm=reach, inside=plane.depth >= plane.depth.max() if pointed else plane.mask)
 
 
 def _between(
-    low: _Plane,
-    high: _Plane,
-    trend: tuple[Sequence[float], Sequence[float], int, float],
+    stretch: _Stretch,
+    area: Callable[[float], float],
     raster: Raster,
     breaks: npt.NDArray[np.float64],
     step_mm: float,
 ) -> Iterator[SolidSlab]:
     """Slabs between two neighbouring planes."""
-    at, areas, n, power = trend
+    low, high = stretch.low, stretch.high
     low_end, high_end = _ending(low.mask, high.mask), _ending(high.mask, low.mask)
     parted = low_end is not None or high_end is not None
     middle = (low.at_mm + high.at_mm) / 2
     if parted:  # what ends here ends half way; areas of the rest are not known separately
         breaks = np.sort(np.append(breaks, middle))
     low_depth, high_depth = _without(low, low_end, raster), _without(high, high_end, raster)
+    moving = None if parted else stretch.moving(raster)
     for place, thickness in _slices(low.at_mm, high.at_mm, breaks, step_mm):
         share = np.float32((place - low.at_mm) / (high.at_mm - low.at_mm))
         depth = low_depth + share * (high_depth - low_depth)
-        inside = _outline(depth, None if parted else area_between(at, areas, n, place, power), raster)
+        inside = _outline(depth, None if parted else area(place), raster, moving)
         if place < middle and low_end is not None:
             inside[low_end] = low.inside[low_end]
         if place > middle and high_end is not None:
@@ -183,7 +232,7 @@ def _ending(mask: Mask, other: Mask) -> Mask | None:
     for here, there in ((mask, other), (~mask, ~other)):
         parts, count = label(here)
         meeting = np.zeros(count + 1, dtype=np.bool_)
-        meeting[np.unique(parts[there])] = True
+        meeting[np.unique(parts[binary_dilation(there)])] = True
         meeting[0] = True
         if not meeting.all():
             ending |= ~meeting[parts]
@@ -199,8 +248,19 @@ def _without(plane: _Plane, ending: Mask | None, raster: Raster) -> Image:
     return _depth(np.where(binary_erosion(ending), ~plane.mask, plane.mask), raster)
 
 
-def _outline(depth: Image, area_mm2: float | None, raster: Raster) -> Image:
-    """Inside part of pixels where the depth exceeds the level that encloses the wanted area (0 without one)."""
+def _outline(depth: Image, area_mm2: float | None, raster: Raster, moving: Image | None = None) -> Image:
+    """Inside part of pixels for an outline of the wanted area.
+
+    Parameters
+    ----------
+    depth
+        Signed distance to the outline as interpolated.
+    area_mm2
+        Wanted area; None leaves the outline where it is.
+    moving
+        How readily the outline moves at each place, about 1; None: the same everywhere. The flat end of a cylinder
+        lying in the planes does not move while its flanks do.
+    """
     width = np.float32(sum(raster.pixel) / 2)
     inside: Image = np.clip(depth / width + np.float32(0.5), 0, 1)
     if area_mm2 is None:
@@ -208,17 +268,19 @@ def _outline(depth: Image, area_mm2: float | None, raster: Raster) -> Image:
     wanted = area_mm2 / raster.pixel_area
     if wanted <= 0:
         return np.zeros_like(depth)
-    have = float(inside.sum(dtype=np.float64))
-    if abs(have - wanted) <= _SAME_AREA * wanted:
+    missing = wanted - float(inside.sum(dtype=np.float64))
+    if abs(missing) <= _SAME_AREA * wanted:
         return inside
-    level = _level(depth, wanted)
-    for _ in range(3):
-        inside = np.clip((depth - level) / width + np.float32(0.5), 0, 1)
+    readiness = np.ones_like(depth) if moving is None else moving
+    out_mm = 0.0 if moving is not None else -float(_level(depth, wanted))
+    for _ in range(_STEPS):
+        inside = np.clip((depth + np.float32(out_mm) * readiness) / width + np.float32(0.5), 0, 1)
         missing = wanted - float(inside.sum(dtype=np.float64))
-        rim = float(np.count_nonzero((inside > 0) & (inside < 1)))
-        if abs(missing) <= 0.1 * _SAME_AREA * wanted or rim == 0:
+        give = float(readiness[(inside > 0) & (inside < 1)].sum())
+        if abs(missing) <= 0.1 * _SAME_AREA * wanted:
             break
-        level -= np.float32(missing / rim) * width
+        step = missing / give if give > abs(missing) / 2 else 2.0 * np.sign(missing)
+        out_mm += float(step * width)  # two pixels at most: where the rim is short Newton would overshoot
     return inside
 
 
