@@ -34,7 +34,7 @@ def prove_port(store: ObjectStore, folder: str) -> None:
         prove_copy(store, f"{folder}/put", f"{folder}/copied")
     finally:
         with step("what was written can be deleted again"):
-            for stat in list(store.list(f"{folder}/")):
+            for stat in list(store.list_versions(f"{folder}/")):
                 store.delete(stat.key, version=stat.version)
 
 

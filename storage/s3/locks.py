@@ -1,0 +1,79 @@
+"""Object Lock: keeping a version until a date, and removing versions that are not kept.
+
+A server's word is not taken: a lock is read back after it was set (SeaweedFS
+ignores lock headers on copies), and a removal that was refused is judged by
+reading the lock, because servers refuse with different codes (403, 400).
+"""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from storage.errors import ObjectMissing, StoreUnfit
+from storage.s3.calls import Bucket, Refused
+
+if TYPE_CHECKING:
+    from types_boto3_s3.literals import ObjectLockRetentionModeType
+    from types_boto3_s3.type_defs import GetObjectRetentionRequestTypeDef, PutObjectRetentionRequestTypeDef
+
+_NOT_LOCKED = frozenset({"NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError", "InvalidRequest"})
+
+
+def locked_until(bucket: Bucket, key: str, version_id: str | None) -> tuple[datetime, str] | None:
+    """Return end (aware UTC) and mode of a version's lock, None if it never had one.
+
+    Raises
+    ------
+    ObjectMissing
+        That version is not there.
+    """
+    request: GetObjectRetentionRequestTypeDef = {"Bucket": bucket.name, "Key": key}
+    if version_id is not None:
+        request["VersionId"] = version_id
+    try:
+        answer = bucket.call(f"reading the lock of {key}", lambda: bucket.client.get_object_retention(**request))
+    except Refused as refused:
+        if refused.is_missing:
+            raise ObjectMissing(f"{key} is not in the bucket {bucket.name} (in that version)") from refused
+        if refused.reason in _NOT_LOCKED:
+            return None
+        raise
+    found = answer.get("Retention", {})
+    if "RetainUntilDate" not in found:
+        return None
+    return found["RetainUntilDate"].astimezone(UTC), found.get("Mode", "")
+
+
+def lock(
+    bucket: Bucket, key: str, version_id: str | None, until: datetime, mode: "ObjectLockRetentionModeType"
+) -> None:
+    """Lock a version until `until` (aware UTC, whole seconds), never shortening its lock, and read the lock back.
+
+    Raises
+    ------
+    ObjectMissing
+        That version is not there.
+    StoreUnfit
+        The server did not keep the lock, or the bucket has no Object Lock.
+    """
+    before = locked_until(bucket, key, version_id)
+    if before is not None and before[0] >= until:
+        return
+    if before is not None and before[1] == "COMPLIANCE":
+        mode = "COMPLIANCE"  # a mode is never weakened
+    request: PutObjectRetentionRequestTypeDef = {
+        "Bucket": bucket.name,
+        "Key": key,
+        "Retention": {"Mode": mode, "RetainUntilDate": until},
+    }
+    if version_id is not None:
+        request["VersionId"] = version_id
+    try:
+        bucket.call(f"locking {key}", lambda: bucket.client.put_object_retention(**request))
+    except Refused as refused:
+        if refused.is_missing:
+            raise ObjectMissing(f"{key} is not in the bucket {bucket.name} (in that version)") from refused
+        raise StoreUnfit(f"The bucket {bucket.name} takes no lock on {key}: {refused}") from refused
+    after = locked_until(bucket, key, version_id)
+    if after is None or after[0] < until:
+        told = "none" if after is None else after[0].isoformat()
+        raise StoreUnfit(f"{key} was to be locked until {until.isoformat()}, but its lock reads {told}")

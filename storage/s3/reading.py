@@ -1,0 +1,119 @@
+"""Getting bytes and lists out of a bucket."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from storage.base import ObjectStat, Version
+from storage.errors import StoreUnavailable
+from storage.s3.calls import Bucket, Refused
+
+if TYPE_CHECKING:
+    from types_boto3_s3.type_defs import (
+        DeleteMarkerEntryTypeDef,
+        GetObjectRequestTypeDef,
+        HeadObjectOutputTypeDef,
+        HeadObjectRequestTypeDef,
+        ObjectVersionTypeDef,
+    )
+
+PIECE_BYTES = 1 << 20
+
+
+def version_of(key: str, etag: str, version_id: str | None) -> Version:
+    """Return the version a server's answer names; the id "null" means that the bucket keeps none."""
+    return Version(key=key, tag=etag, version_id=None if version_id in {None, "", "null"} else version_id)
+
+
+def head(bucket: Bucket, key: str, version_id: str | None = None) -> "HeadObjectOutputTypeDef":
+    """Ask for the state of an object.
+
+    Raises
+    ------
+    Refused
+        `Refused.is_missing`, if the object is not there. The answer to a HEAD
+        has no body and can't say whether it is the bucket that is gone, so
+        the bucket is then looked for too.
+    """
+    request: HeadObjectRequestTypeDef = {"Bucket": bucket.name, "Key": key}
+    if version_id is not None:
+        request["VersionId"] = version_id
+    try:
+        return bucket.call(f"looking at {key}", lambda: bucket.client.head_object(**request))
+    except Refused as refused:
+        if not refused.is_missing:
+            raise
+        try:
+            bucket.call("looking for the bucket", lambda: bucket.client.head_bucket(Bucket=bucket.name))
+        except Refused as gone:
+            raise StoreUnavailable(f"The bucket {bucket.name} is not there") from gone
+        raise
+
+
+def pieces(bucket: Bucket, request: "GetObjectRequestTypeDef") -> Iterator[bytes]:
+    """Yield the bytes one GetObject brings; each piece has the whole deadline.
+
+    Raises
+    ------
+    Refused
+        Before the first piece: the object is not there, or the range is beyond its end (416).
+    DigestMismatch
+        At the end: the bytes do not have the checksum the server gave with them.
+    """
+    doing = f"reading {request['Key']}"
+    body = bucket.call(doing, lambda: bucket.client.get_object(**request))["Body"]
+    given_up = False
+    try:
+        # The read that finds the end compares length and checksum.
+        while piece := bucket.call(doing, lambda: body.read(PIECE_BYTES)):
+            yield piece
+    except StoreUnavailable as error:
+        given_up = isinstance(error.__cause__, TimeoutError)
+        raise
+    finally:
+        if not given_up:  # closing would wait for the thread that still reads
+            body.close()
+
+
+def objects(bucket: Bucket, above: str, prefix: str) -> Iterator[ObjectStat]:
+    """Yield the objects whose key, without `above`, begins with `prefix`, in order of key."""
+    paginator = bucket.client.get_paginator("list_objects_v2")
+    pages = iter(paginator.paginate(Bucket=bucket.name, Prefix=above + prefix))
+    while (page := bucket.call(f"listing {prefix!r}", lambda: next(pages, None))) is not None:
+        for entry in page.get("Contents", []):
+            yield ObjectStat(
+                version=version_of(entry["Key"].removeprefix(above), entry["ETag"], None),
+                size_bytes=entry["Size"],
+                modified=entry["LastModified"].astimezone(UTC),
+            )
+
+
+def versions(bucket: Bucket, above: str, prefix: str) -> Iterator[tuple[ObjectStat, bool]]:
+    """Yield all states below `prefix`, delete markers too, and whether each is the newest of its key.
+
+    In order of key, per key newest first. S3 gives versions and delete markers
+    of a page as two lists; between them the time of change (in seconds) decides.
+    """
+    paginator = bucket.client.get_paginator("list_object_versions")
+    pages = iter(paginator.paginate(Bucket=bucket.name, Prefix=above + prefix))
+    while (page := bucket.call(f"listing {prefix!r}", lambda: next(pages, None))) is not None:
+        found = [_stat(entry, above, marker=False) for entry in page.get("Versions", [])]
+        found += [_stat(entry, above, marker=True) for entry in page.get("DeleteMarkers", [])]
+        yield from sorted(found, key=_by_key_newest_first)
+
+
+def _stat(
+    entry: "ObjectVersionTypeDef | DeleteMarkerEntryTypeDef", above: str, *, marker: bool
+) -> tuple[ObjectStat, bool]:
+    stat = ObjectStat(
+        version=version_of(entry["Key"].removeprefix(above), str(entry.get("ETag", "")), entry.get("VersionId")),
+        size_bytes=int(str(entry.get("Size", 0))),
+        modified=entry["LastModified"].astimezone(UTC),
+        is_delete_marker=marker,
+    )
+    return stat, entry["IsLatest"]
+
+
+def _by_key_newest_first(found: tuple[ObjectStat, bool]) -> tuple[str, bool, float]:
+    stat, newest = found
+    return stat.key, not newest, -datetime.timestamp(stat.modified)
