@@ -193,12 +193,14 @@ class _ElasticRebuild:
         self._generations = generations
         self._generation = generation
         self._created = 0
+        self._is_over = False
 
     def put(self, documents: Iterable[Document]) -> None:
         """Write documents into the new index only."""
         actions = [BulkAction.of(document) for document in documents]
         with translated():
-            created = send_bulk(self._client, self._generation.write_alias, actions)
+            # once it answers it is no longer ours to fill
+            created = None if self._is_over else send_bulk(self._client, self._generation.write_alias, actions)
         if created is None:
             raise RebuildSuperseded("Another rebuild began, or this one ended: its index is gone.")
         self._created += created
@@ -213,6 +215,7 @@ class _ElasticRebuild:
             if held < self._created:
                 raise IndexRefused(f"The new index holds {held} of {self._created} documents; the old one stays.")
             self._generations.switch_to(self._generation)
+        self._is_over = True
         return held
 
     def abandon(self) -> None:

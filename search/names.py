@@ -138,13 +138,14 @@ def _latin_initials(group: NameGroup) -> frozenset[str]:
 def name_forms(name: str) -> frozenset[str]:
     """Return the whole forms of a name that DICOM matching, with or without wildcards, is tried on.
 
-    Of each group the components joined by ``^``, by a space and by nothing, in both orders; of a
-    Chinese group also the same in pinyin, because most query users can type only Latin letters.
+    Of each group the components joined by ``^``, by a space and by nothing, in both orders; of a Chinese group also the
+    same in pinyin, because many who query can type only Latin letters.
     """
     found: set[str] = set()
     for group in groups(name):
         found.update(_forms(group))
         if group.is_han:
+            found.add("^".join(group.surname_and_given).rstrip("^"))
             spelt = islice(pinyin.readings(*group.surname_and_given), _MAX_SPELT_FORMS)
             for surname, given in spelt:
                 found.update(_forms(NameGroup(family="".join(surname), given="".join(given))))

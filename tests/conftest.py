@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ("tests.servers.fixtures_elasticsearch", "tests.servers.fixtures_seaweedfs")
+
 _REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
