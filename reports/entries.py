@@ -1,8 +1,8 @@
 """What DICOM does not hold: entries of a person for one course, and the standing texts of the department.
 
 Both have one shape, so that a department may state once what a doctor would else write each time; an entry for the
-course always goes before the department's. Files are TOML or JSON; an unknown key is an error, because a misspelt safety
-text would otherwise silently be missing.
+course always goes before the department's. Files are TOML or JSON; an unknown key is an error, because a misspelt
+safety text would otherwise silently be missing.
 """
 
 import json

@@ -4,13 +4,14 @@ Each block knows its `role` (P, H1, TH ...), so that a later layer can tag the P
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from reportlab.lib.colors import HexColor
 from reportlab.platypus import Flowable
 
 from reports import typeset
 from reports.fonts import Faces, Weight
+from reports.surface import PdfSurface, Surface
 from reports.theme import COLOURS, Sheet, TextStyle, Tone
 from reports.typeset import Look, Run
 
@@ -229,6 +230,43 @@ class Columns(Flowable):  # type: ignore[misc]
         for column, width in zip(self._columns, self._widths, strict=True):
             column.drawOn(self.canv, x, self.height - column.height)
             x += width + self._sheet.gap
+
+
+class Picture(Protocol):
+    """Something that draws itself at any width, such as `reports.figures.IsodosePicture`."""
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """Every text it will draw."""
+
+    def height(self, width: float, faces: Faces) -> float:
+        """Height it needs at a width, points."""
+
+    def draw(self, surface: Surface, width: float) -> None:
+        """Draw it from the top left corner of a surface."""
+
+
+class Figure(Flowable):  # type: ignore[misc]
+    """A picture over the whole width, with the words for those who can't see it."""
+
+    def __init__(self, picture: Picture, faces: Faces, *, alt: str) -> None:
+        super().__init__()
+        self.role, self.alt = "Figure", alt
+        self._picture, self._faces = picture, faces
+
+    def wrap(self, available_width: float, _available_height: float) -> tuple[float, float]:
+        """Ask the picture for its height; reportlab's protocol."""
+        self.width = available_width
+        self.height = self._picture.height(available_width, self._faces)
+        return self.width, self.height
+
+    def getSpaceAfter(self) -> float:  # noqa: N802 - reportlab's name
+        """Distance to the block below; reportlab's protocol."""
+        return 6.0
+
+    def draw(self) -> None:
+        """Draw the picture as vectors; reportlab's protocol."""
+        self._picture.draw(PdfSurface(self.canv, self.height), self.width)
 
 
 class Rule(Flowable):  # type: ignore[misc]

@@ -9,7 +9,7 @@ from reportlab.platypus import Table, TableStyle
 from reports import markup
 from reports.bars import Bar, Bars
 from reports.errors import TemplateFault
-from reports.flowables import Box, Columns, Rule, Stack, TextBlock, colour
+from reports.flowables import Box, Columns, Figure, Picture, Rule, Stack, TextBlock, colour
 from reports.fonts import Faces, Weight
 from reports.theme import TONES, Sheet, TextStyle
 from reports.typeset import Look
@@ -28,13 +28,13 @@ class Setting:
     Parameters
     ----------
     pictures
-        Makers of the named pictures, called with width and height in points.
+        The named pictures the markup may ask for.
     """
 
     faces: Faces
     sheet: Sheet
     width: float
-    pictures: Mapping[str, Callable[[float, float], Any]]
+    pictures: Mapping[str, Picture]
 
 
 def blocks(element: "Element", setting: Setting) -> list[Any]:
@@ -193,9 +193,7 @@ def _figure(element: "Element", setting: Setting) -> list[Any]:
     name = element.get("name", "")
     if name not in setting.pictures:
         raise TemplateFault(f"the template asks for a picture {name!r} nobody handed in")
-    picture = setting.pictures[name](setting.width, float(element.get("height", "200")))
-    picture.role, picture.alt = "Figure", element.get("alt", "")
-    return [picture]
+    return [Figure(setting.pictures[name], setting.faces, alt=element.get("alt", ""))]
 
 
 def _rule(_element: "Element", setting: Setting) -> list[Any]:

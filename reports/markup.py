@@ -10,7 +10,7 @@
         ├── box[tone, title], columns[weights]/column, tiles[weights]/tile[value, label], identity[weights]/field[name]
         ├── list/li, table[head, widths, align]/row/cell
         ├── bars[planned, given]/bar[label, planned, given]
-        └── figure[name, alt, height]
+        └── figure[name, alt]
     inline: b, missing, muted
 """
 
@@ -77,7 +77,7 @@ _ATTRIBUTES: Final[dict[str, frozenset[str]]] = {
     "table": frozenset({"head", "widths", "align"}),
     "bars": frozenset({"planned", "given"}),
     "bar": frozenset({"label", "planned", "given"}),
-    "figure": frozenset({"name", "alt", "height"}),
+    "figure": frozenset({"name", "alt"}),
 }
 _WHITE: Final = re.compile(r"[ \t\r\n]+")
 

@@ -14,7 +14,7 @@ from reportlab.platypus.doctemplate import LayoutError
 from reports import layout, markup, theme
 from reports.embed import EmbeddedFaces
 from reports.errors import PageOverflow
-from reports.flowables import colour, write
+from reports.flowables import Picture, colour, write
 from reports.fonts import Faces, Typeface, Weight
 from reports.layout import Setting
 from reports.typeset import Look, Run, measure
@@ -27,7 +27,7 @@ _WIDTH: Final = theme.PAGE_WIDTH - 2 * theme.MARGIN_X
 _HEIGHT: Final = theme.PAGE_HEIGHT - theme.MARGIN_TOP - theme.MARGIN_BOTTOM
 _FOOT_SIZE: Final = 8.0
 
-Pictures = Mapping[str, Callable[[float, float], Any]]
+Pictures = Mapping[str, Picture]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ def render(text: str, *, typeface: Typeface, created: datetime, pictures: Pictur
     created
         Written into the file as its date; aware, or naive for site wall clock.
     pictures
-        Makers of the pictures the markup names.
+        The pictures the markup names.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def render(text: str, *, typeface: Typeface, created: datetime, pictures: Pictur
 
 
 def _texts_of(pictures: Pictures) -> list[str]:
-    return [text for maker in pictures.values() for text in getattr(maker, "texts", ())]
+    return [text for picture in pictures.values() for text in picture.texts]
 
 
 def _build(root: "Element", faces: Faces, created: datetime, pictures: Pictures, *, pages: int) -> tuple[bytes, int]:

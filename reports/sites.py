@@ -1,6 +1,7 @@
 """Phases and sites of a course: the dose each part of the body was to get and got."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from archive.model import DeliveryState, Dossier, Phase, Target
 from reports.entries import SummaryEntries, TargetEntry
@@ -105,12 +106,13 @@ def _site(name: str, dose_type: DoseType, phases: Sequence[PhaseFacts], entries:
 def _parts(name: str, around: Sequence[str], dose_type: DoseType, phase: PhaseFacts) -> list[TargetDose]:
     """Return what of one phase counts for a target: its own dose there, else that of the targets around it.
 
-    In a simultaneous boost the inner target's prescription already is its whole dose. A target listed twice with the
-    same dose (as a volume and as a site) counts once.
+    In a simultaneous boost the inner target's prescription already is its whole dose. A target listed twice (as a
+    volume and as a site) counts once; with two different doses it is not known what counts.
     """
     own = [target for target in phase.targets if target.name == name and target.dose_type is dose_type]
     if own:
-        return list({(target.prescribed_gy, target.delivered_gy): target for target in own}.values())
+        is_clear = len({(target.prescribed_gy, target.delivered_gy) for target in own}) == 1
+        return own[:1] if is_clear else [replace(own[0], prescribed_gy=NOT_RECORDED, delivered_gy=NOT_RECORDED)]
     return [target for target in phase.targets if target.name in around and target.dose_type is dose_type]
 
 

@@ -266,3 +266,74 @@ def named(zh: str, latin: str = "") -> CourseSummary:
     """The sample under another name."""
     sample = summary()
     return replace(sample, patient=replace(sample.patient, name=fact(PersonName(zh=zh, latin=latin), Origin.DICOM)))
+
+
+def composite(**changes: Any) -> dict[str, Any]:
+    """What `lastgate composite --json` prints: two courses, one of them on paper only."""
+
+    def figure(value: float | None, lo: float, hi: float) -> dict[str, float | None]:
+        return {"value": value, "lo": lo, "hi": hi}
+
+    doses = ("max_gy", "mean_gy", "d0_03cc_gy", "d0_1cc_gy", "d1cc_gy", "d2cc_gy")
+    cord = {name: figure(38.4 - place, 38.1 - place, 38.9 - place) for place, name in enumerate(doses)}
+    lung = {name: figure(None, 12.0 + place, 21.5 + place) for place, name in enumerate(doses)}
+    values: dict[str, Any] = {
+        "patient": {
+            "ids": [{"value": "TEST-0042", "issuer": "EXAMPLE", "kind": ""}],
+            "name": "Wang^XiaoDong=王^小东",
+            "names": [],
+            "birth_date": "1961-03-09",
+            "sex": "F",
+        },
+        "as_of": "2026-11-10",
+        "status": {"state": "draft", "by": None, "at": None},
+        "complete": False,
+        "onto": "1.2.826.0.1.3680043.8.498.77",
+        "courses": [
+            {
+                "dossier": "mfzwizltoq4tqnrw",
+                "state": "sealed",
+                "first_fraction": "2026-10-12",
+                "last_fraction": "2026-11-09",
+                "interval_days": 2310,
+                "overlap_class": "overlap",
+                "recovery": None,
+                "reason_not_summed": None,
+                "plans": [
+                    {
+                        "uid": "1.2.826.0.1.3680043.8.498.1",
+                        "label": "Breast_L",
+                        "delivery_state": "delivered",
+                        "fractions": {"planned": 15, "delivered": 14.6},
+                        "source": "stored",
+                        "credential": None,
+                        "registration": {"kind": "same frame", "source": "frame of reference", "quality": None},
+                    }
+                ],
+            },
+            {
+                "dossier": "aaaabbbbccccdddd",
+                "state": "sealed",
+                "first_fraction": "2020-06-01",
+                "last_fraction": "2020-07-10",
+                "interval_days": None,
+                "overlap_class": "unknown",
+                "recovery": None,
+                "reason_not_summed": "paper only: no dose grid",
+                "plans": [],
+            },
+        ],
+        "structures": [
+            {
+                "name": "SpinalCord",
+                "alpha_beta_gy": 2.0,
+                "physical": {**cord, "unknown_cc": 0.0},
+                "eqd2": {**cord, "unknown_cc": 0.0},
+            },
+            {"name": "Lung_L", "alpha_beta_gy": 3.0, "physical": {**lung, "unknown_cc": 41.25}, "eqd2": None},
+        ],
+        "remaining": [{"structure": "SpinalCord", "limit_gy": 50.0, "remaining_gy": 11.6}],
+        "warnings": ["One course is on paper only; the sum is incomplete."],
+        "files": {},
+    }
+    return values | changes
