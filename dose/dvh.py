@@ -130,6 +130,7 @@ def dvh(
     upper_gy: Volume | None = None,
     outside_gy: float | None = None,
     slice_mm: float | None = None,
+    beyond_ends: bool = True,
 ) -> Dvh:
     """Dose-volume histogram of a structure.
 
@@ -145,6 +146,8 @@ def dvh(
         What the dose may reach outside the grid; None: the largest dose (or upper bound) on it.
     slice_mm
         Distance of the image slices, for structures drawn on a single slice.
+    beyond_ends
+        False ends structures at their end contours, as Eclipse does: only to compare with its figures.
 
     Raises
     ------
@@ -162,7 +165,7 @@ def dvh(
     field.lay(raster)
     tally = _Tally(ceiling)
     breaks = [n * field.spacing[2] for n in range(field.count)]
-    for part in solid_slabs(stack, raster, breaks_mm=breaks, step_mm=step_mm):
+    for part in solid_slabs(stack, raster, breaks_mm=breaks, step_mm=step_mm, beyond_ends=beyond_ends):
         if isinstance(part, SolidSlab):
             tally.add(part, field, raster)
         else:

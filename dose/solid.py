@@ -95,7 +95,7 @@ _Piece = tuple[Sequence[float], Sequence[tuple[Polygon, ...]], Sequence[Spans]]
 
 
 def solid_slabs(
-    stack: Sections, raster: Raster, *, breaks_mm: Sequence[float], step_mm: float
+    stack: Sections, raster: Raster, *, breaks_mm: Sequence[float], step_mm: float, beyond_ends: bool = True
 ) -> Iterator[SolidSlab | Tip]:
     """Yield a structure slab by slab, pieces and planes rising, with the tips at the ends of each piece.
 
@@ -109,6 +109,8 @@ def solid_slabs(
         Places no slab may straddle (the planes of the dose grid).
     step_mm
         Greatest thickness of a slab.
+    beyond_ends
+        Whether the structure reaches beyond its end contours, as the slice model says.
     """
     breaks = np.asarray(breaks_mm, dtype=np.float64)
     for piece in stack.pieces():
@@ -123,15 +125,17 @@ def solid_slabs(
 
         near = [None, plane(0), plane(1), plane(2)]  # the planes before, below, above and after a stretch
         assert near[1] is not None
-        below = cap(areas[:3], _distance(at[:3]), stack.thickness_mm, power)
-        yield from _cap_slabs(near[1], below, -1.0, raster, breaks, step_mm)
+        if beyond_ends:
+            below = cap(areas[:3], _distance(at[:3]), stack.thickness_mm, power)
+            yield from _cap_slabs(near[1], below, -1.0, raster, breaks, step_mm)
         for n in range(len(at) - 1):
             area = partial(area_between, at, areas, n, power)
             yield from _between(_Stretch(*near), area, raster, breaks, step_mm)  # type: ignore[arg-type]
             near = [*near[1:], plane(n + 3)]
-        above = cap(areas[::-1][:3], _distance(at[-3:]), stack.thickness_mm, power)
-        assert near[1] is not None
-        yield from _cap_slabs(near[1], above, 1.0, raster, breaks, step_mm)
+        if beyond_ends:
+            above = cap(areas[::-1][:3], _distance(at[-3:]), stack.thickness_mm, power)
+            assert near[1] is not None
+            yield from _cap_slabs(near[1], above, 1.0, raster, breaks, step_mm)
 
 
 def _distance(at_mm: Sequence[float]) -> float:
@@ -272,15 +276,19 @@ def _outline(depth: Image, area_mm2: float | None, raster: Raster, moving: Image
     if abs(missing) <= _SAME_AREA * wanted:
         return inside
     readiness = np.ones_like(depth) if moving is None else moving
-    out_mm = 0.0 if moving is not None else -float(_level(depth, wanted))
+    out_mm, damping, before = (0.0 if moving is not None else -float(_level(depth, wanted))), 1.0, 0.0
     for _ in range(_STEPS):
-        inside = np.clip((depth + np.float32(out_mm) * readiness) / width + np.float32(0.5), 0, 1)
+        moved = (depth + np.float32(out_mm) * readiness) / width
+        inside = np.clip(moved + np.float32(0.5), 0, 1)
         missing = wanted - float(inside.sum(dtype=np.float64))
-        give = float(readiness[(inside > 0) & (inside < 1)].sum())
         if abs(missing) <= 0.1 * _SAME_AREA * wanted:
             break
-        step = missing / give if give > abs(missing) / 2 else 2.0 * np.sign(missing)
-        out_mm += float(step * width)  # two pixels at most: where the rim is short Newton would overshoot
+        if missing * before < 0:
+            damping /= 2
+        give = float(readiness[np.abs(moved) < 1].sum()) / 2  # pixels gained when the outline moves by one
+        # two pixels at most: where the rim is short Newton would overshoot
+        step = np.sign(missing) * min(abs(missing) / max(give, 1e-3), 2.0) * damping
+        out_mm, before = out_mm + float(step * width), missing
     return inside
 
 
