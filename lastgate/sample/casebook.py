@@ -18,7 +18,7 @@ from lastgate.sample.phantom import Anatomy, Layer, Organ
 from lastgate.sample.schedule import Delivery, daily, delivered
 from lastgate.sample.solids import Capsule, Ellipsoid, Inset, Placement, Solid, Triple, Without
 from lastgate.sample.thorax import BREAST_L, CHEST_WALL, chest
-from lastgate.sample.treatment import Arc, CourseSpec, Limit, Machine, PlanSpec, Prescription, ScanField
+from lastgate.sample.treatment import Arc, CourseSpec, Limit, Machine, PlanSpec, Prescription, ScanField, Site
 
 LINAC = Machine(name="SAMPLE-L1", model="Sample Linac 6", serial="1001")
 LINAC_FFF = Machine(name="SAMPLE-L2", model="Sample Linac FFF", serial="1002")
@@ -111,7 +111,7 @@ def _lung_2019() -> CourseSpec:
     beams = _pair(300, 179, (268.4, 251.9))
     plan = PlanSpec(
         key="lung-60", label="LungL_60Gy", date="20191009", intent="CURATIVE",
-        site=("Left lung", "39607008", "Lung"), description="60 Gy in 30 fractions to PTVp",
+        site=Site(text="Left lung", code="39607008", meaning="Lung"), description="60 Gy in 30 fractions to PTVp",
         prescriptions=(Prescription(target="PTVp", dose_gy=60.0),),
         limits=(Limit(organ="SpinalCord", max_gy=45.0), Limit(organ="Heart", max_gy=60.0)),
         fractions=30, machine=LINAC, beams=beams, envelope=ptv,
@@ -137,7 +137,7 @@ def _lung_2026() -> CourseSpec:
     beams = _pair(330, 179, (1104.6, 1081.2), flattened=False)
     plan = PlanSpec(
         key="sbrt-35", label="LungL_SBRT", date="20260903", intent="CURATIVE",
-        site=("Left lung", "39607008", "Lung"), description="35 Gy in 5 fractions to PTVp",
+        site=Site(text="Left lung", code="39607008", meaning="Lung"), description="35 Gy in 5 fractions to PTVp",
         prescriptions=(Prescription(target="PTVp", dose_gy=35.0),), limits=(Limit(organ="SpinalCord", max_gy=12.0),),
         fractions=5, machine=LINAC_FFF, beams=beams, envelope=ptv,
         dose=_arcs(
@@ -172,7 +172,8 @@ def _mediastinum_2015() -> CourseSpec:
     beams = _pair(181, 179, (202.7, 196.3))
     plan = PlanSpec(
         key="mediastinum", label="Mediast_30.6", date="20150304", intent="CURATIVE",
-        site=("Mediastinum", "72410000", "Mediastinum"), description="30.6 Gy in 17 fractions to PTVp",
+        site=Site(text="Mediastinum", code="72410000", meaning="Mediastinum"),
+        description="30.6 Gy in 17 fractions to PTVp",
         prescriptions=(Prescription(target="PTVp", dose_gy=30.6),), limits=(Limit(organ="Heart", max_gy=31.0),),
         fractions=17, machine=LINAC, beams=beams, envelope=ptv,
         dose=_arcs(beams, gy=30.6, target=ptv, envelope=ptv, anatomy=anatomy, cylinder=_CHEST_DEPTH),
@@ -181,7 +182,7 @@ def _mediastinum_2015() -> CourseSpec:
     return CourseSpec(
         key="2015-mediastinum", title="Mediastinum 30.6 Gy", region="CHEST", ct_date="20150226", frame_key="2015",
         anatomy=anatomy, plans=(plan,),
-        placement=Placement.rigid(turn_deg=(1.0, -0.8, 2.5), shift_mm=(6.0, -9.0, 14.0)),
+        placement=Placement.rigid(turn_deg=(0.0, 0.0, 3.0), shift_mm=(6.0, -9.0, 14.0)),
         targets=(
             _target("GTVp", Ellipsoid(centre=(8, -44, 52), radii=(24, 18, 30))),
             _target("CTVp", Ellipsoid(centre=centre, radii=(35, 31, 56))),
@@ -207,7 +208,7 @@ def _breast_2026() -> CourseSpec:
     )  # fmt: skip
 
 
-_BREAST_SITE = ("Left breast", "80248007", "Left breast")
+_BREAST_SITE = Site(text="Left breast", code="80248007", meaning="Left breast")
 
 
 def _tangents(meterset: tuple[float, float]) -> tuple[Arc, Arc]:
@@ -274,7 +275,7 @@ def _prostate() -> PatientSpec:
     beams = _pair(181, 179, (1242.8, 1209.1), flattened=False)
     plan = PlanSpec(
         key="prostate-40", label="Prost_5x8", date="20250901", intent="CURATIVE",
-        site=("Prostate", "41216001", "Prostate"), description="40 Gy in 5 fractions to PTVp",
+        site=Site(text="Prostate", code="41216001", meaning="Prostate"), description="40 Gy in 5 fractions to PTVp",
         prescriptions=(Prescription(target="PTVp", dose_gy=40.0),),
         limits=(Limit(organ="Rectum", max_gy=42.0), Limit(organ="Bladder", max_gy=42.0)),
         fractions=5, machine=LINAC_FFF, beams=beams, envelope=ptv,
@@ -313,7 +314,8 @@ def _skull_base() -> PatientSpec:
     )
     plan = PlanSpec(
         key="skull-base-54", label="SkullBase_54", date="20240603", intent="CURATIVE",
-        site=("Base of skull", "12738006", "Brain"), description="54 Gy(RBE) in 30 fractions to PTVp, RBE 1.1",
+        site=Site(text="Base of skull", code="12738006", meaning="Brain"),
+        description="54 Gy(RBE) in 30 fractions to PTVp, RBE 1.1",
         prescriptions=(Prescription(target="PTVp", dose_gy=54.0),),
         limits=(Limit(organ="Brainstem", max_gy=54.0), Limit(organ="OpticChiasm", max_gy=50.0)),
         fractions=30, machine=PROTON, beams=fields, envelope=ptv,
@@ -346,7 +348,7 @@ def _rectum_unfinished() -> PatientSpec:
     beams = _pair(181, 179, (291.6, 284.3))
     plan = PlanSpec(
         key="rectum-50", label="Rectum_50Gy", date="20261007", intent="CURATIVE",
-        site=("Rectum", "34402009", "Rectum"), description="50 Gy in 25 fractions to PTVp",
+        site=Site(text="Rectum", code="34402009", meaning="Rectum"), description="50 Gy in 25 fractions to PTVp",
         prescriptions=(Prescription(target="PTVp", dose_gy=50.0),), limits=(Limit(organ="Bowel", max_gy=52.0),),
         fractions=25, machine=LINAC, beams=beams, envelope=ptv,
         dose=_arcs(beams, gy=50.0, target=ptv, envelope=ptv, anatomy=anatomy, cylinder=_PELVIS_DEPTH),

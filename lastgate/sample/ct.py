@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+from pydicom.dataelem import DataElement
 from pydicom.uid import UID, CTImageStorage
 
 from lastgate.sample.dicomfile import Series, Study, new_object, save
@@ -63,7 +65,5 @@ def write_ct(
     return tuple(paths)
 
 
-def _pixels(picture: np.ndarray) -> object:
-    from pydicom.dataelem import DataElement
-
+def _pixels(picture: npt.NDArray[np.int16]) -> DataElement:
     return DataElement(0x7FE00010, "OW", np.clip(picture - _INTERCEPT, 0, 4095).astype("<u2").tobytes())

@@ -52,7 +52,7 @@ class _Scale:
 
 
 _SCALES = {
-    "full": _Scale(pixels=512, slice_mm=2.8, slices=0, contour_mm=1.0, dose_mm=2.5, control_points=178, spot_mm=4.5),
+    "full": _Scale(pixels=512, slice_mm=3.0, slices=0, contour_mm=1.0, dose_mm=2.5, control_points=178, spot_mm=4.5),
     "small": _Scale(pixels=64, slice_mm=None, slices=20, contour_mm=3.0, dose_mm=8.0, control_points=12, spot_mm=9.0),
 }
 
@@ -68,7 +68,7 @@ def write_department(folder: Path, *, scale: Literal["full", "small"] = "full") 
         Where to write; a folder per patient, in it a folder per dossier. Created if it isn't there; files of an
         earlier run are written over.
     scale
-        ``full`` has CT series of 512 x 512 pixels, 2.8 mm apart, and dose grids of 2.5 mm; ``small`` has 20 slices of
+        ``full`` has CT series of 512 x 512 pixels, 3 mm apart, and dose grids of 2.5 mm; ``small`` has 20 slices of
         64 x 64 pixels and dose grids of 8 mm, for quick tests.
 
     Raises

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.charset import convert_encodings, default_encoding
 from pydicom.datadict import tag_for_keyword
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.tag import Tag
@@ -152,6 +153,19 @@ def dataset_of(**elements: object) -> Dataset:
     return item
 
 
+def _settle_encoding(ds: Dataset, implicit_vr: bool, encoding: str | list[str]) -> None:
+    """Tell pydicom that the data set is in its final encoding already.
+
+    It would otherwise walk the whole tree below every item once more, parse the ready-made numbers and write them
+    again, which triples the time. The walk looks for elements of ambiguous VR, and we set none.
+    """
+    ds.set_original_encoding(implicit_vr, True, encoding)
+    for element in ds.values():
+        if isinstance(element, DataElement) and element.VR == "SQ":
+            for item in element.value:
+                _settle_encoding(item, implicit_vr, default_encoding)
+
+
 def save(ds: Dataset, path: Path, person: Person) -> None:
     """Write a file with a fixed header, so that the same data set always gives the same bytes."""
     meta = FileMetaDataset()
@@ -159,5 +173,6 @@ def save(ds: Dataset, path: Path, person: Person) -> None:
     meta.TransferSyntaxUID = person.transfer_syntax
     meta.ImplementationClassUID, meta.ImplementationVersionName = IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
     ds.file_meta = meta
+    _settle_encoding(ds, person.implicit_vr, convert_encodings(person.character_set))
     path.parent.mkdir(parents=True, exist_ok=True)
     dcmwrite(path, ds, enforce_file_format=True)

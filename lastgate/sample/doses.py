@@ -68,7 +68,7 @@ def write_dose(path: Path, study: Study, course: CourseSpec, plan: PlanSpec, gri
     ds.DoseUnits, ds.DoseType = "GY", "EFFECTIVE" if plan.is_proton else "PHYSICAL"
     ds.DoseComment = f"{NOT_CLINICAL}. RBE 1.1" if plan.is_proton else NOT_CLINICAL
     ds.DoseSummationType = "PLAN"
-    set_decimals(ds, "GridFrameOffsetVector", grid.spacing_mm[2] * np.arange(grid.shape[2]), digits=2)
+    set_decimals(ds, "GridFrameOffsetVector", grid.axis(2) - grid.axis(2)[0], digits=2)
     ds.DoseGridScaling, ds.TissueHeterogeneityCorrection = f"{_STEP_GY:g}", "WATER"
     ds.ReferencedRTPlanSequence = [reference(plan.sop_class, plan_uid(study, plan.key))]
     ds.ReferencedStructureSetSequence = [reference(RTStructureSetStorage, structure_set_uid(study))]

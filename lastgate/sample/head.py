@@ -75,8 +75,7 @@ _AIRWAY = _tube((-114, 0, -10, 9, 9), (-70, 0, -10, 11, 7), (-30, 0, -18, 13, 8)
 def _skull() -> Iterator[Layer]:
     """Vault with diploe, skull base, petrous bones and what lies in the brain case."""
     vault = Common((_SKULL, Box(low=(-90, -120, -30), high=(90, 120, 130))))
-    yield Layer(vault, 980)
-    yield Layer(Without(Inset(of=vault, margin_mm=2), Inset(of=vault, margin_mm=4.6)), 420)
+    yield Layer(vault, 980, ((2, 420), (4.6, 980)))
     yield Layer(Common((Inset(of=_POSTERIOR_FOSSA, margin_mm=-5), Box(low=(-90, 0, -70), high=(90, 120, 0)))), 850)
     yield Layer(Ellipsoid(centre=(0, -30, -14), radii=(54, 46, 9)), 620)
     yield Layer(BRAIN, 37)
@@ -115,8 +114,7 @@ def _face() -> Iterator[Layer]:
         )
         yield Layer(Common((Inset(of=orbit, margin_mm=-3), Box(low=(-70, -82, -40), high=(70, -10, 30)))), 520)
         yield Layer(orbit, -85)
-        yield Layer(_EYES[side], 16)
-        yield Layer(Inset(of=_EYES[side], margin_mm=1.5), 8)
+        yield Layer(_EYES[side], 16, ((1.5, 8),))
         yield Layer(_LENSES[side], 85)
         yield Layer(_NERVES[side], 36)
         for shift in ((9, 0, 0), (-9, 0, 0), (0, 0, 9), (0, 0, -9)):
@@ -150,8 +148,7 @@ def _jaws() -> Iterator[Layer]:
     )
     lower = _tube((-96, 0, -52, 44, 42), (-72, 0, -52, 46, 46))
     arch = Without(Common((lower, Box(low=(-60, -120, -98), high=(60, -48, -70)))), Inset(of=lower, margin_mm=11))
-    yield Layer(arch, 900)
-    yield Layer(Inset(of=arch, margin_mm=3), 380)
+    yield Layer(arch, 900, ((3, 380),))
     teeth = _tube((-74, 0, -62, 30, 36), (-58, 0, -62, 30, 36))
     row = Without(Common((teeth, Box(low=(-60, -120, -74), high=(60, -56, -58)))), Inset(of=teeth, margin_mm=8))
     yield Layer(row, 1500)
@@ -173,8 +170,7 @@ def _neck() -> Iterator[Layer]:
     stripes = Slabs(pitch=17, half_width=5.5, phase=4, slope=-0.2, bend=0, bounds_mm=_ALL)
     yield Layer(Common((Union((wings, process)), stripes)), 420)
     yield Layer(arch, 400)
-    yield Layer(bodies, 480)
-    yield Layer(Inset(of=bodies, margin_mm=1.8), 230)
+    yield Layer(bodies, 480, ((1.8, 230),))
     yield Layer(Common((bodies, Slabs(pitch=17, half_width=2.2, phase=4, slope=0, bend=0, bounds_mm=_ALL))), 80)
     yield Layer(_tube((-114, 0, 38, 11, 9), (-46, 0, 34, 11, 9)), 14)
     yield Layer(_CORD, 38)
@@ -187,16 +183,13 @@ def _neck() -> Iterator[Layer]:
 def _soft_tissue() -> Iterator[Layer]:
     """Couch, head rest, mask, skin, fat and muscle."""
     couch = _tube((-300, 0, 146, 262, 20), (300, 0, 146, 262, 20), exponent=4)
-    yield Layer(couch, -180)
-    yield Layer(Inset(of=couch, margin_mm=2.5), -945)
+    yield Layer(couch, -180, ((2.5, -945),))
     rest = Without(Box(low=(-100, 60, -114), high=(100, 126, 70)), Inset(of=BODY, margin_mm=-1))
     yield Layer(rest, -930)
     mask = Without(Inset(of=BODY, margin_mm=-3.4), Box(low=(-120, 40, -120), high=(120, 140, 130)))
     yield Layer(mask, -250)
-    yield Layer(Inset(of=BODY, margin_mm=-1), -1000)
-    yield Layer(BODY, 8)
-    yield Layer(Inset(of=BODY, margin_mm=2), -88)
-    yield Layer(Inset(of=BODY, margin_mm=5.5), 54)
+    # a millimetre of air under the mask, then skin, fat, muscle
+    yield Layer(Inset(of=BODY, margin_mm=-1), -1000, ((1, 8), (3, -88), (6.5, 54)))
     fat: tuple[Solid, ...] = tuple(
         part
         for s in (-1.0, 1.0)

@@ -93,7 +93,7 @@ def _field(study: Study, course: CourseSpec, plan: PlanSpec, beam: ScanField, sp
         # each layer has a pair of control points, PS3.3 2026c C.8.8.25.7: the spots, then the same spots with weight 0
         for metersets in (layer.metersets, np.zeros_like(layer.metersets)):
             point = dataset_of(
-                ControlPointIndex=len(points), NominalBeamEnergyUnit="MEV", NominalBeamEnergy=f"{layer.energy_mev:.1f}",
+                ControlPointIndex=len(points), NominalBeamEnergy=f"{layer.energy_mev:.1f}",
                 CumulativeMetersetWeight=f"{given:.5f}", ScanSpotTuneID="5.0",
                 NumberOfScanSpotPositions=len(metersets), NumberOfPaintings=1,
             )  # fmt: skip
@@ -134,14 +134,10 @@ def _setup_beam(study: Study, course: CourseSpec, plan: PlanSpec, like: ScanFiel
     ds = _frame_of_beam(study, plan, beam)
     ds.RadiationType, ds.TreatmentDeliveryType, ds.ScanMode = "PHOTON", "SETUP", "NONE"
     del ds.ModulatedScanModeType
-    first = dataset_of(
-        ControlPointIndex=0, NominalBeamEnergyUnit="MEV", NominalBeamEnergy="0.1", CumulativeMetersetWeight="0"
-    )
+    first = dataset_of(ControlPointIndex=0, NominalBeamEnergy="0.1", CumulativeMetersetWeight="0")
     _first_point(first, course, plan, like)
     first.GantryAngle = "0"
-    last = dataset_of(
-        ControlPointIndex=1, NominalBeamEnergyUnit="MEV", NominalBeamEnergy="0.1", CumulativeMetersetWeight="1"
-    )
+    last = dataset_of(ControlPointIndex=1, NominalBeamEnergy="0.1", CumulativeMetersetWeight="1")
     ds.FinalCumulativeMetersetWeight, ds.NumberOfControlPoints = "1", 2
     ds.IonControlPointSequence = [first, last]
     return ds

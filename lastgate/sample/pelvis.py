@@ -56,14 +56,12 @@ def _femur(s: float) -> Iterator[Layer]:
             Union((Box(low=(-84, -90, -90), high=(84, 90, 10)), Box(low=(-140, -90, -34), high=(140, 90, 10)))),
         )
     )
-    yield Layer(socket, 560)
-    yield Layer(Inset(of=socket, margin_mm=3), 240)
+    yield Layer(socket, 560, ((3, 240),))
     yield Layer(Inset(of=head, margin_mm=-3.5), 35)
     neck = Capsule(start=(s * 92, -4, -44), end=(s * 124, 8, -68), radius=14, end_radius=15)
     shaft = Capsule(start=(s * 126, 10, -66), end=(s * 114, 6, -150), radius=19, end_radius=14)
     bone = Union((head, neck, shaft))
-    yield Layer(bone, 640)
-    yield Layer(Inset(of=bone, margin_mm=3), 260)
+    yield Layer(bone, 640, ((3, 260),))
     yield Layer(Capsule(start=(s * 124, 10, -92), end=(s * 114, 6, -150), radius=7), -40)
 
 
@@ -83,8 +81,7 @@ def _pelvic_ring(s: float) -> Iterator[Layer]:
         )
     )
     for bone in (wing, pubis):
-        yield Layer(bone, 540)
-        yield Layer(Inset(of=bone, margin_mm=2.6), 190)
+        yield Layer(bone, 540, ((2.6, 190),))
 
 
 def _bones() -> Iterator[Layer]:
@@ -100,8 +97,7 @@ def _bones() -> Iterator[Layer]:
     yield Layer(Common((Union((process, wings)), stripes)), 380)
     yield Layer(arch, 320)
     for bone in (_SACRUM, _LUMBAR):
-        yield Layer(bone, 430)
-        yield Layer(Inset(of=bone, margin_mm=2.2), 165)
+        yield Layer(bone, 430, ((2.2, 165),))
     holes = tuple(Capsule(start=(s * 22, 76, z), end=(s * 24, 100, z), radius=4.5) for s in (-1, 1) for z in (18, 44))
     yield Layer(Union(holes), 0)
     yield Layer(_tube((30, 0, 92, 6, 4), (78, 0, 76, 10, 7), (130, 0, 60, 11, 9)), 14)
@@ -110,10 +106,8 @@ def _bones() -> Iterator[Layer]:
 def _muscles() -> Iterator[Layer]:
     """Skin, fat and muscles."""
     couch = _tube((-300, 0, 146, 262, 20), (300, 0, 146, 262, 20), exponent=4)
-    yield Layer(couch, -180)
-    yield Layer(Inset(of=couch, margin_mm=2.5), -945)
-    yield Layer(BODY, 5)
-    yield Layer(Inset(of=BODY, margin_mm=2), -104)
+    yield Layer(couch, -180, ((2.5, -945),))
+    yield Layer(BODY, 5, ((2, -104),))
     wall = Without(Inset(of=_TRUNK, margin_mm=20), Inset(of=_TRUNK, margin_mm=32))
     upper = Common((wall, Box(low=(-200, -200, -30), high=(200, 60, 140))))
     sides: list[Solid] = []
@@ -147,19 +141,16 @@ def _bowel() -> Union:
 
 def _entrails(loops: Union) -> Iterator[Layer]:
     """Bowel, bladder, prostate and rectum."""
-    yield Layer(loops, 34)
-    yield Layer(Inset(of=loops, margin_mm=5), 12)
+    yield Layer(loops, 34, ((5, 12),))
     for x, y, z, r in ((-40, -72, 54, 9), (42, -76, 60, 11), (6, -80, 106, 10), (60, -72, 108, 8), (-78, -48, 66, 7)):
         yield Layer(Ellipsoid(centre=(x, y, z), radii=(r * 1.4, r * 0.8, r)), -900)
     vessels = tuple(Capsule(start=(s * 30, 20, 126), end=(s * 72, -48, -30), radius=r) for s in (-1, 1) for r in (6.0,))
     yield Layer(Union(vessels), 44)
-    yield Layer(BLADDER, 32)
-    yield Layer(Inset(of=BLADDER, margin_mm=3.5), 4)
+    yield Layer(BLADDER, 32, ((3.5, 4),))
     yield Layer(SEMINAL_VESICLES, 28)
     yield Layer(PROSTATE, 42)
     yield Layer(Ellipsoid(centre=(0, -14, -98), radii=(13, 13, 12)), 46)
-    yield Layer(RECTUM, 38)
-    yield Layer(Inset(of=RECTUM, margin_mm=4.5), 18)
+    yield Layer(RECTUM, 38, ((4.5, 18),))
     yield Layer(_LUMEN, -870)
 
 

@@ -16,10 +16,19 @@ _FIELD_OF_VIEW_MM = 500.0
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One coat of paint: what lies in the solid gets this CT number; later layers cover earlier ones."""
+    """Coats of paint: what lies in the solid gets this CT number; later layers cover earlier ones.
+
+    Parameters
+    ----------
+    solid, hu
+        What is painted, and its CT number.
+    inner
+        Further coats of the same solid, each drawn inwards: margin in mm and CT number (marrow in a bone).
+    """
 
     solid: Solid
     hu: float
+    inner: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +168,9 @@ def _paint(picture: Floats, layer: Layer, box: Bounds, placement: Placement, gri
         return
     x, y = grid.axis(0)[window[0]][None, :], grid.axis(1)[window[1]][:, None]
     signed = layer.solid.signed_mm(*placement.to_anatomy(x, y, np.array([[z]])))
-    part += np.clip(0.5 - signed / grid.spacing_mm[0], 0.0, 1.0) * (layer.hu - part)
+    signed /= grid.spacing_mm[0]
+    for margin, hu in ((0.0, layer.hu), *layer.inner):
+        part += np.clip((0.5 - margin / grid.spacing_mm[0]) - signed, 0.0, 1.0) * (hu - part)
 
 
 def _grain(shape: tuple[int, ...], source: np.random.PCG64) -> Floats:
@@ -169,9 +180,12 @@ def _grain(shape: tuple[int, ...], source: np.random.PCG64) -> Floats:
     in all numpy versions (NEP 19).
     """
     rows, columns = shape
-    bits = source.random_raw((rows + 2) * (columns + 2)).astype("<u8")
-    white = bits.view("<u2").reshape(rows + 2, columns + 2, 4).sum(axis=2, dtype=np.int64) - 131070
+    bits = source.random_raw((rows + 2) * (columns + 2)).reshape(rows + 2, columns + 2)
+    white = np.full(bits.shape, -131070, dtype=np.int32)
+    for shift in (0, 16, 32, 48):
+        white += (bits >> np.uint64(shift)).astype(np.uint16)
     across = white[:, :-2] + 2 * white[:, 1:-1] + white[:, 2:]
     blurred = across[:-2] + 2 * across[1:-1] + across[2:]
     # each of the four summands is uniform (variance 65536**2 / 12), the weights 1 2 1 x 1 2 1 add squares to 36
-    return blurred / (6.0 * 65536.0 * np.sqrt(4.0 / 12.0))
+    grain: Floats = blurred / (6.0 * 65536.0 * (4.0 / 12.0) ** 0.5)
+    return grain

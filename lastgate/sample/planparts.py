@@ -31,9 +31,11 @@ def new_plan(study: Study, course: CourseSpec, plan: PlanSpec) -> Dataset:
     ds.RTPlanDescription = "Fictional sample plan"
     ds.RTPlanDate, ds.RTPlanTime = plan.date, "141500"
     ds.PlanIntent, ds.RTPlanGeometry = plan.intent, "PATIENT"
-    text, code, meaning = plan.site
-    ds.TreatmentSites = text
-    ds.TreatmentSiteCodeSequence = [coded(code, meaning)]
+    # (300A,000B) is retired in favour of (3010,0077); planning systems in use write the one or the other
+    ds.TreatmentSites = ds.TreatmentSite = plan.site.text
+    ds.TreatmentSiteCodeSequence = [coded(plan.site.code, plan.site.meaning)]
+    if plan.site.text.startswith("Left"):
+        ds.TreatmentSiteCodeSequence[0].TreatmentSiteModifierCodeSequence = [coded("7771000", "Left")]
     ds.PrescriptionDescription = plan.description
     ds.DoseReferenceSequence = _prescription(study, course, plan)
     ds.FractionGroupSequence = [_fraction_group(course, plan)]

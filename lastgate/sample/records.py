@@ -25,7 +25,7 @@ from lastgate.sample.solids import Floats
 from lastgate.sample.treatment import Arc, PlanSpec, ScanField
 
 _SECONDS_A_BEAM = 95.0
-_SNAPSHOTS = 9
+_SNAPSHOTS = 6
 
 
 def write_record(path: Path, study: Study, plan: PlanSpec, delivery: Delivery, *, number: int) -> UID:
@@ -91,7 +91,6 @@ def _session(
         item.ScanMode, item.ModulatedScanModeType = "MODULATED", "STATIONARY"
         item.NumberOfRangeShifters = item.NumberOfLateralSpreadingDevices = item.NumberOfRangeModulators = 0
         item.PatientSupportType, item.PatientSupportID = "TABLE", "Couch"
-        item.SnoutSequence = [dataset_of(SnoutID="S1")]
     else:
         item.SourceAxisDistance = "1000"
         item.BeamLimitingDeviceLeafPairsSequence = limiting_devices()
@@ -142,7 +141,7 @@ def _arc_point(point: Dataset, plan: PlanSpec, beam: Arc, share: float, *, first
         x, y = jaw_positions(plan.envelope, beam)
         jaws = [collimator_position(kind, np.array([-v, v])) for kind, v in (("ASYMX", x), ("ASYMY", y))]
         positions = [*jaws, *positions]
-        point.NominalBeamEnergy = "6"
+        point.NominalBeamEnergy, point.NominalBeamEnergyUnit = "6", "MV"
         point.BeamLimitingDeviceAngle, point.BeamLimitingDeviceRotationDirection = f"{beam.collimator_deg:g}", "NONE"
         point.PatientSupportAngle, point.PatientSupportRotationDirection = "0", "NONE"
         point.TableTopEccentricAngle, point.TableTopEccentricRotationDirection = "0", "NONE"
@@ -156,7 +155,7 @@ def _ion_points(points: list[Dataset], plan: PlanSpec, beam: ScanField) -> None:
     """First and last layer of a scanned field."""
     layers = energy_layers(plan, beam, 12.0)
     for point, layer in zip(points, (layers[0], layers[-1]), strict=True):
-        point.NominalBeamEnergyUnit, point.NominalBeamEnergy = "MEV", f"{layer.energy_mev:.1f}"
+        point.NominalBeamEnergy = f"{layer.energy_mev:.1f}"
         point.MetersetRateSet = point.MetersetRateDelivered = 100.0
         del point.DoseRateSet, point.DoseRateDelivered
         point.ScanSpotTuneID, point.NumberOfScanSpotPositions = "5.0", 1

@@ -61,7 +61,9 @@ def write_structures(
             )
         )  # fmt: skip
         contours = dataset_of(ROIDisplayColor=list(organ.colour), ReferencedROINumber=number)
-        contours.ContourSequence = _contours(study, organ, placement, grid, step_mm)
+        drawn = _contours(study, organ, placement, grid, step_mm)
+        if drawn:  # an organ between two slices of a coarse picture has none
+            contours.ContourSequence = drawn
         ds.ROIContourSequence.append(contours)
         ds.RTROIObservationsSequence.append(
             dataset_of(

@@ -103,8 +103,7 @@ def _bones() -> Iterator[Layer]:
         for s in (-1, 1)
         for k in range(18)
     )
-    yield Layer(sternum, 420)
-    yield Layer(Inset(of=sternum, margin_mm=2), 140)
+    yield Layer(sternum, 420, ((2, 140),))
     yield Layer(Union(blades), 480)
     process = Common(
         (
@@ -119,8 +118,7 @@ def _bones() -> Iterator[Layer]:
     )
     yield Layer(_ARCH, 380)
     yield Layer(process, 420)
-    yield Layer(_VERTEBRA, 520)
-    yield Layer(Inset(of=_VERTEBRA, margin_mm=2), 210)
+    yield Layer(_VERTEBRA, 520, ((2, 210),))
     yield Layer(Common((_VERTEBRA, Slabs(pitch=25, half_width=3, phase=0, slope=0, bend=0, bounds_mm=_ALL))), 85)
     yield Layer(_CANAL, 12)
     yield Layer(_CORD, 38)
@@ -148,8 +146,7 @@ def _middle() -> Iterator[Layer]:
     yield Layer(Union(vessels), 56)
     yield Layer(Inset(of=_TRACHEA, margin_mm=-2), 30)
     yield Layer(Union((_TRACHEA, *_BRONCHI)), -985)
-    yield Layer(_ESOPHAGUS, 32)
-    yield Layer(Inset(of=_ESOPHAGUS, margin_mm=5.2), -350)
+    yield Layer(_ESOPHAGUS, 32, ((5.2, -350),))
 
 
 def _breast_tissue() -> Iterator[Layer]:
@@ -175,10 +172,8 @@ def _belly() -> Iterator[Layer]:
 def _soft_tissue(body: Solid) -> Iterator[Layer]:
     """Couch, skin, fat and the muscles of the chest wall."""
     couch = _tube((-300, 0, 144, 262, 20), (300, 0, 144, 262, 20), exponent=4)
-    yield Layer(couch, -180)
-    yield Layer(Inset(of=couch, margin_mm=2.5), -945)
-    yield Layer(body, 5)
-    yield Layer(Inset(of=body, margin_mm=2), -102)
+    yield Layer(couch, -180, ((2.5, -945),))
+    yield Layer(body, 5, ((2, -102),))
     shoulders = tuple(Ellipsoid(centre=(s * 104, 52, 96), radii=(48, 40, 74)) for s in (-1, 1))
     back = tuple(_tube((-152, s * 34, 96, 30, 19), (152, s * 30, 96, 26, 17)) for s in (-1, 1))
     chest = tuple(Ellipsoid(centre=(s * 66, -74, 50), radii=(54, 24, 52)) for s in (-1, 1))

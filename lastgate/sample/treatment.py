@@ -76,6 +76,15 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where a plan treats: Treatment Sites as text, and a SNOMED CT code with its meaning."""
+
+    text: str
+    code: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanSpec:
     """A plan and its delivery.
 
@@ -86,7 +95,7 @@ class PlanSpec:
     label, date, intent
         RT Plan Label, Date, Plan Intent.
     site
-        Treatment Sites and its code: text, SNOMED CT value, meaning.
+        Where it treats.
     description
         Prescription Description.
     fractions
@@ -109,7 +118,7 @@ class PlanSpec:
     label: str
     date: str
     intent: str
-    site: tuple[str, str, str]
+    site: Site
     description: str
     prescriptions: tuple[Prescription, ...]
     limits: tuple[Limit, ...]
