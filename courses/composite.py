@@ -9,21 +9,20 @@ on the same parts.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 
 import numpy as np
 
-from archive.delivery import parse_date
-from archive.model import Dossier, Held, PatientRecord, Plan
+from archive.model import DeliveryState, Dossier, Held, PatientRecord, Plan
 from courses.delivered import DeliveredDose, NotSummed, delivered_dose
 from courses.errors import BadReference, NothingToSum
 from courses.reading import Reader, planning_series
 from courses.registration import Mapping, NoMapping, mapping, registrations_of
 from dose.accumulate import Part, accumulate
-from dose.dicom import StoredDose
 from dose.errors import DoseError
-from dose.grid import DoseGrid, Geometry, Volume
+from dose.grid import Affine, DoseGrid, Geometry, Volume
 from dose.union import extended
+
+NOT_DELIVERED = "not delivered"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +32,7 @@ class PlanShare:
     Parameters
     ----------
     source
-        ``stored`` or ``summed``; empty where the dose can't be had.
+        ``stored`` or ``summed`` (of beams); empty where the dose can't be had.
     mapping
         How its frame of reference came onto the image.
     reason_not_summed
@@ -42,10 +41,15 @@ class PlanShare:
 
     dossier: Dossier
     plan: Plan
-    source: str
-    mapping: Mapping | None
-    reason_not_summed: str
-    coverage: float | None = None
+    source: str = ""
+    is_certain: bool = False
+    mapping: Mapping | None = None
+    reason_not_summed: str = ""
+
+    @property
+    def leaves_a_gap(self) -> bool:
+        """Whether its dose is missing in the sum although it was or may have been delivered."""
+        return bool(self.reason_not_summed) and self.plan.delivery_state is not DeliveryState.NOT_DELIVERED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,24 +58,25 @@ class Composite:
 
     Parameters
     ----------
+    onto
+        The dossier whose image and structures it lies on.
+    series_uid, image
+        The image series; empty if none of its images is here and the frame of its dose stands for it.
     dose
         Lower bound in Gy with the mask of what is known.
     upper_gy
         Upper bound in Gy on the same grid.
     worst_gy
-        What the sum could reach outside the grid of the picture.
+        What the sum could reach outside this grid.
     dose_type
         ``PHYSICAL`` or ``EFFECTIVE``; the two are never added.
-    onto
-        The dossier whose image and structures it lies on.
     """
 
     record: PatientRecord
     onto: Dossier
     series_uid: str
-    frame_uid: str
     image: tuple[Held, ...]
-    as_of: date
+    frame_uid: str
     dose: DoseGrid
     upper_gy: Volume
     worst_gy: float
@@ -81,8 +86,8 @@ class Composite:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every plan of every course that may have been delivered is in it, wherever its grid is known."""
-        return all(not share.reason_not_summed or share.reason_not_summed == "not delivered" for share in self.shares)
+        """Whether no plan that was or may have been delivered is missing, and none is in doubt."""
+        return not any(share.leaves_a_gap or (share.source and not share.is_certain) for share in self.shares)
 
 
 @dataclass(slots=True)
@@ -90,21 +95,67 @@ class _Gathering:
     """What is being collected for one sum."""
 
     fixed: str
+    dose_type: str
+    registrations: Sequence[Held]
+    reader: Reader
     certain: list[Part] = field(default_factory=list)
     uncertain: list[Part] = field(default_factory=list)
     shares: list[PlanShare] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
+    def take(self, dossier: Dossier, dose: DeliveredDose | NotSummed) -> None:
+        """Add one plan's dose, or the reason why it can't be added."""
+        if isinstance(dose, NotSummed):
+            self.shares.append(PlanShare(dossier=dossier, plan=dose.plan, reason_not_summed=dose.reason))
+            return
+        found = self._parts(dose)
+        if isinstance(found, str):
+            self.shares.append(PlanShare(dossier=dossier, plan=dose.plan, reason_not_summed=found))
+            return
+        parts, mapped = found
+        (self.certain if dose.is_certain else self.uncertain).extend(parts)
+        self.warnings.extend(dose.notes)
+        self.shares.append(
+            PlanShare(dossier=dossier, plan=dose.plan, source=dose.source, is_certain=dose.is_certain, mapping=mapped)
+        )
 
-def compose(record: PatientRecord, reader: Reader, *, as_of: date, onto: str = "") -> Composite:
+    def _parts(self, dose: DeliveredDose) -> tuple[list[Part], Mapping] | str:
+        parts = []
+        mapped: Mapping | NoMapping = NoMapping(reason="no dose grid")
+        for weighted in dose.grids:
+            header = weighted.held.header.dose
+            if header and header.type != self.dose_type:
+                return "RBE-weighted and physical dose are never added without a stated rule"
+            mapped = mapping(weighted.held.header.frame_uid, self.fixed, self.registrations, self.reader)
+            if isinstance(mapped, NoMapping):
+                return mapped.reason
+            try:
+                grid = self.reader.dose(weighted.held).grid
+            except DoseError as error:
+                return f"its dose grid can't be used: {error}"
+            label = dose.plan.header.label or dose.plan.uid
+            parts.append(Part(grid=grid, weight=weighted.weight, moving_to_fixed=mapped.moving_to_fixed, label=label))
+        return mapped.reason if isinstance(mapped, NoMapping) else (parts, mapped)
+
+
+def compose(
+    record: PatientRecord,
+    reader: Reader,
+    *,
+    onto: str = "",
+    only: Dossier | None = None,
+    as_planned: bool = False,
+) -> Composite:
     """Sum the delivered dose of all courses of a patient.
 
     Parameters
     ----------
-    as_of
-        Only sessions up to this day count; usually the day the new plan is made.
     onto
         Series UID, or the beginning of a dossier's id, whose image the sum lies on; the newest course if empty.
+    only
+        Sum the plans of this course alone.
+    as_planned
+        Take every plan as if it had been delivered as planned; see `courses.delivered.delivered_dose`.
 
     Raises
     ------
@@ -113,32 +164,115 @@ def compose(record: PatientRecord, reader: Reader, *, as_of: date, onto: str = "
     NothingToSum
         No plan has a dose that may be summed.
     """
-    reference = _reference(record, onto)
-    series_uid, image, frame = _image(reference, onto)
-    registrations = registrations_of(
-        [held for dossier in record.dossiers for held in (*dossier.instances, *dossier.late)] + list(record.unattached)
+    dossiers = (only,) if only else record.dossiers
+    reference = only or _reference(record, onto)
+    series_uid, image = _image(reference, onto)
+    everything = [held for dossier in record.dossiers for held in (*dossier.instances, *dossier.late)]
+    doses = [(dossier, delivered_dose(plan, as_planned=as_planned)) for dossier in dossiers for plan in dossier.plans]
+    gathering = _Gathering(
+        fixed=_frame(reference, image),
+        dose_type=_dose_type(dose for _, dose in doses),
+        registrations=registrations_of([*everything, *record.unattached]),
+        reader=reader,
     )
-    gathering = _Gathering(fixed=frame)
-    doses = [(dossier, delivered_dose(plan)) for dossier in record.dossiers for plan in dossier.plans]
-    dose_type = _dose_type(dose for _, dose in doses)
-    for dossier, dose in doses:
-        _gather(gathering, dossier, dose, dose_type, reader, registrations)
-    parts = [*gathering.certain, *gathering.uncertain]
-    if not parts:
-        raise NothingToSum(f"No dose of {record.person.name or 'this patient'} can be summed")
-    geometry = _geometry(reference, gathering, parts)
-    lower, upper, worst = _sum(gathering, geometry)
+    for dossier, plan_dose in doses:
+        gathering.take(dossier, plan_dose)
+    if not gathering.certain and not gathering.uncertain:
+        reasons = sorted({share.reason_not_summed for share in gathering.shares}) or ["there is no plan"]
+        raise NothingToSum(f"No dose of {record.person.name or 'this patient'} can be summed: {'; '.join(reasons)}")
+    geometry = _geometry([*gathering.certain, *gathering.uncertain])
+    dose, upper_gy, worst_gy = _sum(gathering, geometry)
     return Composite(
         record=record,
         onto=reference,
         series_uid=series_uid,
-        frame_uid=frame,
         image=image,
-        as_of=as_of,
-        dose=lower,
-        upper_gy=upper,
-        worst_gy=worst,
-        dose_type=dose_type,
+        frame_uid=gathering.fixed,
+        dose=dose,
+        upper_gy=upper_gy,
+        worst_gy=worst_gy,
+        dose_type=gathering.dose_type,
         shares=tuple(gathering.shares),
-        warnings=tuple(gathering.warnings),
+        warnings=tuple(dict.fromkeys(gathering.warnings)),
     )
+
+
+def _reference(record: PatientRecord, onto: str) -> Dossier:
+    """Return the dossier whose image carries the sum: the one named, else the newest that has a dose."""
+    if onto:
+        for dossier in record.dossiers:
+            named = any(known.startswith(onto.lower()) for known in (dossier.id, *dossier.aliases))
+            if named or any(held.header.series_uid == onto for held in dossier.instances):
+                return dossier
+        raise BadReference(f"{onto!r} names no series and no dossier of this patient")
+    with_dose = [one for one in record.dossiers if any(plan.chosen_dose_uids for plan in one.plans)]
+    if not with_dose:
+        raise NothingToSum(f"No course of {record.person.name or 'this patient'} has a dose grid that counts")
+    return max(with_dose, key=lambda dossier: (dossier.last_fraction, _newest_plan_date(dossier), dossier.id))
+
+
+def _newest_plan_date(dossier: Dossier) -> str:
+    return max((plan.header.date for plan in dossier.plans), default="")
+
+
+def _image(reference: Dossier, onto: str) -> tuple[str, tuple[Held, ...]]:
+    series = planning_series(reference)
+    return next(((uid, held) for uid, held in series if uid == onto), series[0] if series else ("", ()))
+
+
+def _frame(reference: Dossier, image: tuple[Held, ...]) -> str:
+    """Return the frame of reference of the image, that of the dose where no image is here."""
+    doses = [held for plan in reference.plans for held in plan.doses if held.uid in plan.chosen_dose_uids]
+    frames = [held.header.frame_uid for held in (*image[:1], *doses, *reference.instances)]
+    return next(filter(None, frames), "")
+
+
+def _dose_type(doses: Iterable[DeliveredDose | NotSummed]) -> str:
+    """Return which kind of dose is summed: physical wherever any plan has it, else RBE-weighted."""
+    types = {
+        weighted.held.header.dose.type
+        for dose in doses
+        if isinstance(dose, DeliveredDose)
+        for weighted in dose.grids
+        if weighted.held.header.dose
+    }
+    return "EFFECTIVE" if types == {"EFFECTIVE"} else "PHYSICAL"
+
+
+def _sum(gathering: _Gathering, geometry: Geometry) -> tuple[DoseGrid, Volume, float]:
+    """Return the lower bound with what is known, the upper bound, and the worst outside the grid, all in Gy."""
+    if not gathering.certain:
+        doubtful = accumulate(gathering.uncertain, geometry)
+        nothing = np.zeros(geometry.shape, dtype=np.float32)
+        known = doubtful.upper_gy == 0
+        return DoseGrid(dose_gy=nothing, geometry=geometry, known=known), doubtful.upper_gy, doubtful.outside_gy
+    certain = accumulate(gathering.certain, geometry)
+    dose, upper_gy, worst_gy = certain.grid, certain.upper_gy, certain.outside_gy
+    if gathering.uncertain:
+        doubtful = accumulate(gathering.uncertain, geometry)
+        upper_gy = upper_gy + doubtful.upper_gy
+        worst_gy += doubtful.outside_gy
+        dose = DoseGrid(dose_gy=dose.dose_gy, geometry=geometry, known=certain.known & (doubtful.upper_gy == 0))
+    return dose, upper_gy, worst_gy
+
+
+def _geometry(parts: Sequence[Part]) -> Geometry:
+    """Return the grid of the sum: the finest grid that already lies in the frame, grown to hold all others."""
+    unmoved = [part for part in parts if part.moving_to_fixed is None]
+    finest = min(unmoved or parts, key=lambda part: part.grid.geometry.voxel_cc)
+    base = finest.grid.geometry if unmoved else _upright(finest)
+    return extended(base, [(part.grid.geometry, _matrix(part)) for part in parts])
+
+
+def _upright(part: Part) -> Geometry:
+    """Return a grid along the patient axes at the place a registration takes this one to."""
+    geometry = part.grid.geometry
+    matrix = _matrix(part)
+    corner = geometry.corner_points() @ matrix[:3, :3].T + matrix[:3, 3]
+    affine = np.diag([*geometry.spacing_mm, 1.0])
+    affine[:3, 3] = corner.min(axis=0)
+    return Geometry(shape=(1, 1, 1), affine=affine)
+
+
+def _matrix(part: Part) -> Affine:
+    return np.eye(4) if part.moving_to_fixed is None else part.moving_to_fixed

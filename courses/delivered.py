@@ -52,11 +52,16 @@ class NotSummed:
     reason: str
 
 
-def delivered_dose(plan: Plan) -> DeliveredDose | NotSummed:
+def delivered_dose(plan: Plan, *, as_planned: bool = False) -> DeliveredDose | NotSummed:
     """Return the grids of a plan with their delivered weights, or why there are none.
 
     A plan that was certainly not delivered has none. One whose delivery is
     unknown gets its planned weights and `DeliveredDose.is_certain` false.
+
+    Parameters
+    ----------
+    as_planned
+        Take every plan as if it had been delivered as planned: for looking at a plan, never at a patient.
     """
     if plan.delivery_state is DeliveryState.NOT_DELIVERED:
         return NotSummed(plan=plan, reason="not delivered")
@@ -64,7 +69,7 @@ def delivered_dose(plan: Plan) -> DeliveredDose | NotSummed:
     if not chosen:
         reason = "several dose grids, and nobody chose" if plan.doses else "no dose grid"
         return NotSummed(plan=plan, reason=reason)
-    by_records = bool(plan.fractions)
+    by_records = bool(plan.fractions) and not as_planned
     weights = [_weight(plan, held.header.dose or DoseHeader(), by_records=by_records) for held in chosen]
     missing = next((weight for weight in weights if isinstance(weight, str)), None)
     if missing is not None:
@@ -77,8 +82,8 @@ def delivered_dose(plan: Plan) -> DeliveredDose | NotSummed:
             for held, weight in zip(chosen, weights, strict=True)
             if isinstance(weight, float)
         ),
-        is_certain=plan.delivery_state is DeliveryState.DELIVERED,
-        notes=tuple(_notes(plan, by_records=by_records)),
+        is_certain=as_planned or plan.delivery_state is DeliveryState.DELIVERED,
+        notes=() if as_planned else tuple(_notes(plan, by_records=by_records)),
     )
 
 

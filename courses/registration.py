@@ -33,12 +33,12 @@ class Mapping:
     source
         Where it comes from: ``frame of reference``, or the UID of the registration.
     moving_to_fixed
-        4 x 4, mm, LPS.
+        4 x 4, mm, LPS; None for the identity.
     """
 
     kind: str
     source: str
-    moving_to_fixed: Matrix
+    moving_to_fixed: Matrix | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ def mapping(moving: str, fixed: str, registrations: Iterable[Held], reader: Read
     Of several registrations the one that arrived last counts, tie by UID.
     """
     if moving and moving == fixed:
-        return Mapping(kind="identity", source="frame of reference", moving_to_fixed=np.eye(4))
+        return Mapping(kind="identity", source="frame of reference", moving_to_fixed=None)
     reason = "no registration joins its frame of reference to the one of the image"
     fitting = [held for held in registrations if _joins(held, moving, fixed)]
     for held in sorted(fitting, key=lambda one: (one.receipt.received_at, one.uid), reverse=True):
