@@ -26,7 +26,9 @@ IngestError
     ├── FileChanged          the file changed while it was read
     ├── ExecutablePreamble   a DICOM file that is a program as well
     ├── BadZip               the zip archive is damaged or dangerous; refused whole
-    └── Unreadable           the file can't be read
+    ├── Unreadable           the file can't be read
+    ├── NoPatientNamed       no DICOM file, and nobody said whose it is
+    └── EmptyFile            there is nothing in it
 """
 
 from typing import ClassVar
@@ -216,3 +218,17 @@ class Unreadable(NotTaken):
 
     code = "LG-ING-405"
     hint = "Check the medium and the access rights, then import it again."
+
+
+class NoPatientNamed(NotTaken):
+    """A file that is not DICOM came in without saying whose it is."""
+
+    code = "LG-ING-406"
+    hint = "Import it again and name the patient (identifier and issuer). It is kept in quarantine."
+
+
+class EmptyFile(NotTaken):
+    """There is nothing in the file."""
+
+    code = "LG-ING-407"
+    hint = "Copy it again from where it came: a file of no length is what a full disk leaves."

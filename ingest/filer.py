@@ -10,8 +10,9 @@ import fcntl
 import hashlib
 import os
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -32,6 +33,7 @@ from ingest.known import FindInstance, KnownInstances, Ruling
 from ingest.limits import Limits
 from ingest.quarantine import Quarantine, put_file
 from ingest.spool import SpoolFolder
+from ingest.spool_journal import SpoolJournal
 from storage.base import ObjectStore
 from storage.durable import make_folders
 from storage.errors import DigestMismatch, KeyTaken, StorageError
@@ -39,6 +41,7 @@ from storage.reading import read_back
 
 RECEIPT_LINES: Final = 1_000
 RECEIPT_AGE: Final = timedelta(seconds=2)
+_ASK_AGAIN_S: Final = 0.2
 _LOG = structlog.get_logger(__name__)
 
 
@@ -154,6 +157,26 @@ class Filer:
                 stop.wait(10 * pause_s)
             stop.wait(pause_s)
 
+    def settle(self, journal: SpoolJournal, numbers: Sequence[int], *, wait_s: float = 600.0) -> None:
+        """File these arrivals, or wait until the process on duty has done so.
+
+        Raises
+        ------
+        FilerBusy
+            It had not after `wait_s` seconds.
+        """
+        ends = time.monotonic() + wait_s
+        while True:
+            try:
+                self.drain()
+                return
+            except FilerBusy:
+                if len(journal.outcomes(numbers)) == len(numbers):
+                    return
+                if time.monotonic() > ends:
+                    raise
+                time.sleep(_ASK_AGAIN_S)
+
     @contextmanager
     def _on_duty(self) -> Iterator[None]:
         descriptor = os.open(self._root / "filer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
@@ -267,9 +290,9 @@ class Filer:
         name = self._ports.facts.write_receipts(bundle.patient, bundle.receipts) if bundle.receipts else ""
         self._tell(bundle.patient)
         dispositions = Counter(outcome.disposition for _, _, outcome in bundle.rows)
-        subject = {"patient": bundle.patient, "receipts": name, **dispositions}
+        subject: dict[str, object] = {"patient": bundle.patient, "receipts": name, "instances": dict(dispositions)}
         self._ports.record(Event(act="receive", account=bundle.sender, subject=subject))
-        folders = {folder.path: folder for folder, _, _ in bundle.rows}
+        folders: dict[Path, SpoolFolder] = {folder.path: folder for folder, _, _ in bundle.rows}
         for folder in folders.values():
             rows = [(number, outcome) for owner, number, outcome in bundle.rows if owner.path == folder.path]
             folder.journal.settle(rows, at=self._ports.clock())

@@ -47,6 +47,7 @@ def read_header(path: Path, arrival: Arrival, *, limits: Limits) -> InstanceHead
         raise
     except Exception as error:  # fuzzing pydicom gave seven kinds of exception; whichever it is, the bytes are kept
         raise Undescribable(f"The values could not be read: {type(error).__name__}: {error}") from error
+    header = replace(header, flags=tuple(dict.fromkeys((*header.flags, *arrival.flags))))
     identifier = header.patient.identifier
     if identifier.value and not identifier.issuer and arrival.issuer:
         identifier = replace(identifier, issuer=arrival.issuer)
@@ -65,7 +66,7 @@ def _parse(stream: BinaryIO, arrival: Arrival, scratch: Path, limits: Limits) ->
             defer_size=_LEFT_OUT_FROM_BYTES,
         )
     for tag in list(dataset.keys()):
-        element = dataset.get_item(tag)
+        element: object = dataset.get_item(tag)
         if isinstance(element, RawDataElement) and element.length and element.value in (None, b""):
             del dataset[tag]  # deferred: a quarter of a gigabyte in one value says nothing a receipt could keep
     dataset.file_meta = FileMetaDataset()

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from archive.headers import Identifier
 from ingest.arrival import Arrival, Refusal
-from ingest.errors import BadDataSet, ExecutablePreamble, IngestError, Mismatch, NotTaken, TooLarge
+from ingest.errors import BadDataSet, EmptyFile, ExecutablePreamble, IngestError, Mismatch, NoPatientNamed, TooLarge
 from ingest.limits import Limits
 from ingest.names import Names
 from ingest.part10 import FileLayout, find_dataset
@@ -49,10 +49,9 @@ def judge_file(*, limits: Limits, patient: Identifier | None, title: str) -> Jud
         except (BadDataSet, ExecutablePreamble) as error:
             return refused(draft, error)
         if layout is not None:
-            announced = Announced(sop_class_uid=layout.sop_class_uid, sop_instance_uid=layout.sop_instance_uid)
-            return _walked(stream, draft, layout, announced, limits)
+            return _with_meta_compared(_walked(stream, draft, layout, Announced(), limits), layout)
         if not draft.size_bytes:
-            return refused(draft, BadDataSet("The file is empty"))
+            return refused(draft, EmptyFile("The file is empty"))
         if patient is None:
             return refused(draft, NoPatientNamed(f"No patient was named for the document {title!r}"))
         return replace(draft, kind="document", patient=patient, title=title, dataset_sha256=draft.file_sha256)
@@ -60,11 +59,14 @@ def judge_file(*, limits: Limits, patient: Identifier | None, title: str) -> Jud
     return judge
 
 
-class NoPatientNamed(NotTaken):
-    """A file that is not DICOM was imported without saying whose it is."""
-
-    code = "LG-ING-406"
-    hint = "Import it again and name the patient (identifier and issuer). It is kept in quarantine."
+def _with_meta_compared(arrival: Arrival, layout: FileLayout) -> Arrival:
+    """Flag a file meta group that names another instance: anonymisers change the data set and forget the header."""
+    said = Announced(sop_class_uid=layout.sop_class_uid, sop_instance_uid=layout.sop_instance_uid)
+    try:
+        said.compare(arrival.names)
+    except Mismatch:
+        return replace(arrival, flags=(*arrival.flags, "file-meta-differs"))
+    return arrival
 
 
 def _walked(stream: BinaryIO, draft: Arrival, layout: FileLayout, announced: Announced, limits: Limits) -> Arrival:

@@ -76,9 +76,7 @@ class KnownInstances:
                 return _again(one, "duplicate", "The same data set came before", conflicts_with)
         for one in own:
             if one.content_sha256 is not None and one.content_sha256 == arrival.content_sha256:
-                return _again(
-                    one, "variant", "The same content came before, encoded otherwise", conflicts_with, receipted
-                )
+                return _again(one, "variant", "The same content came before, encoded otherwise", conflicts_with)
         if not seen:
             return Ruling(disposition="stored")
         whose = "this patient" if own else "another patient"

@@ -14,12 +14,10 @@ class StatusClass(IntEnum):
     CANNOT_UNDERSTAND = 0xC000
 
 
-_COMMENT_LIMIT = 64  # Error Comment (0000,0902) is LO: at most 64 characters (PS3.7 C.4.2)
+_COMMENT_CHARACTERS = 64
 
 
-def comment_for(error: Exception) -> str:
-    """Return an Error Comment (0000,0902) that tells the sender's operator what was wrong, without names or UIDs."""
-    code = getattr(error, "code", "")
-    words = str(error) if code else type(error).__name__
-    text = f"{code} {words}".strip()
-    return text.encode("ascii", "replace").decode().replace("\\", "/")[:_COMMENT_LIMIT]
+def error_comment(code: str, message: str) -> str:
+    """Return an Error Comment (0000,0902), LO, for the operator at the sending system (PS3.7 C.4.2)."""
+    text = f"{code} {message}".encode("ascii", "replace").decode()
+    return text.replace("\\", "/")[:_COMMENT_CHARACTERS]
