@@ -230,30 +230,47 @@ def _fill_general(
     """Interpolate planes whose axes are oblique to the source."""
     from scipy.ndimage import affine_transform
 
-    matrix = index_map[:3, :3][::-1, ::-1]
-    offset = index_map[:3, 3][::-1] + matrix[:, 0] * planes.start
     shape = (planes.stop - planes.start, *onto.shape[1:])
-    known = _planes_within_hull(index_map, planes, onto, geometry)
+    slab = Slab(planes=planes, values=np.zeros(shape, dtype=np.float32), known=np.zeros(shape, dtype=np.bool_))
+    box = _reached(index_map, geometry, planes, onto)
+    known = _within_hull_box(index_map, geometry, box)
     if not known.any():
-        return Slab(planes=planes, values=np.zeros(shape, dtype=np.float32), known=known)
-    filled: Volume = affine_transform(
-        values, matrix, offset, shape, order=1, mode="nearest", prefilter=False, output=np.float32
-    )
+        return slab
+    matrix = index_map[:3, :3][::-1, ::-1]
+    offset = index_map[:3, 3][::-1] + matrix @ [part.start for part in box]
+
+    def fill(source: Volume) -> Volume:
+        filled: Volume = affine_transform(
+            source, matrix, offset, known.shape, order=1, mode="nearest", prefilter=False, output=np.float32
+        )
+        return filled
+
     if unknown is not None:
-        known &= affine_transform(unknown, matrix, offset, shape, order=1, mode="nearest", prefilter=False) < _NO_WEIGHT
-    filled[~known] = 0.0
-    return Slab(planes=planes, values=filled, known=known)
+        known &= fill(unknown) < _NO_WEIGHT
+    here = (slice(box[0].start - planes.start, box[0].stop - planes.start), box[1], box[2])
+    slab.values[here] = np.where(known, fill(values), np.float32(0))
+    slab.known[here] = known
+    return slab
 
 
-def _planes_within_hull(index_map: Affine, planes: slice, onto: Geometry, geometry: Geometry) -> Mask:
-    """Which voxels of some target planes lie within the hull of the source's voxel centres."""
-    k = np.arange(planes.start, planes.stop, dtype=np.float64)[:, None, None]
-    j = np.arange(onto.shape[1], dtype=np.float64)[:, None]
-    i = np.arange(onto.shape[2], dtype=np.float64)
-    inside = np.ones((len(k), *onto.shape[1:]), dtype=np.bool_)
+def _reached(index_map: Affine, geometry: Geometry, planes: slice, onto: Geometry) -> tuple[slice, slice, slice]:
+    """Box of target voxels (planes, rows, columns) around the hull of the source, cut to some planes."""
+    nz, ny, nx = geometry.shape
+    ends = np.array([(i, j, k, 1) for k in (0, nz - 1) for j in (0, ny - 1) for i in (0, nx - 1)], dtype=np.float64)
+    at = (ends @ np.linalg.inv(index_map).T)[:, 2::-1]
+    first, last = np.floor(at.min(axis=0)).astype(int), np.ceil(at.max(axis=0)).astype(int) + 1
+    low, high = np.array([planes.start, 0, 0]), np.array([planes.stop, *onto.shape[1:]])
+    first, last = np.clip(first, low, high), np.clip(last, low, high)
+    return slice(first[0], last[0]), slice(first[1], last[1]), slice(first[2], last[2])
+
+
+def _within_hull_box(index_map: Affine, geometry: Geometry, box: tuple[slice, slice, slice]) -> Mask:
+    """Which target voxels of a box lie within the hull of the source's voxel centres."""
+    k, j, i = (np.arange(part.start, part.stop, dtype=np.float64) for part in box)
+    inside = np.ones((len(k), len(j), len(i)), dtype=np.bool_)
     for axis in range(3):
         a, b, c, d = index_map[axis]
-        at = (a * i + b * j) + (c * k + d)
+        at = (a * i + b * j[:, None]) + (c * k[:, None, None] + d)
         slack = HULL_TOLERANCE_MM / geometry.spacing_mm[axis]
         inside &= (at >= -slack) & (at <= geometry.shape[2 - axis] - 1 + slack)
     return inside
