@@ -47,6 +47,7 @@ _KIND_OF_MODALITY = {
     "DOC": InstanceKind.DOCUMENT,
 }
 _MAX_REFERENCES = 2_000
+_MAX_DEPTH = 8
 
 
 def describe(dataset: Dataset) -> InstanceHeader:
@@ -146,18 +147,19 @@ def _patient(reader: Reader) -> PatientHeader:
 
 def _references(reader: Reader) -> tuple[str, ...]:
     """Return the SOP Instance UIDs an object of another kind points at, at most 2,000, each once."""
+    uids = (uid for item in _nested(reader) if (uid := item.text("ReferencedSOPInstanceUID")))
     found: dict[str, None] = {}
-    for uid in _walk_references(reader.dataset):
+    for uid in uids:
         found[uid] = None
         if len(found) == _MAX_REFERENCES:
             break
     return tuple(found)
 
 
-def _walk_references(dataset: Dataset, depth: int = 0) -> Iterator[str]:
-    for element in dataset:
-        if element.keyword == "ReferencedSOPInstanceUID" and element.value:
-            yield str(element.value)
-        elif element.VR == "SQ" and depth < 8:
-            for item in element.value:
-                yield from _walk_references(item, depth + 1)
+def _nested(reader: Reader, depth: int = 0) -> Iterator[Reader]:
+    """Yield the reader and those of all items inside it, nine levels deep."""
+    yield reader
+    if depth < _MAX_DEPTH:
+        for keyword in reader.sequences():
+            for item in reader.items(keyword):
+                yield from _nested(item, depth + 1)

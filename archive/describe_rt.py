@@ -17,9 +17,9 @@ from archive.headers import (
 )
 from archive.values import Reader
 
-# Where each kind of record keeps its beams, and which keywords hold the metersets (PS3.3 C.8.8.21, C.8.8.26).
+# Where each kind of record keeps its beams (PS3.3 C.8.8.21, C.8.8.26).
 _SESSION_SEQUENCES = ("TreatmentSessionBeamSequence", "TreatmentSessionIonBeamSequence")
-_LEAF_DEVICES = frozenset({"MLCX", "MLCY"})
+_LEAVES = "MLC"  # MLCX, MLCY; Halcyon has two layers, MLCX1 and MLCX2
 
 
 def describe_plan(reader: Reader) -> PlanHeader:
@@ -50,11 +50,12 @@ def describe_plan(reader: Reader) -> PlanHeader:
 
 
 def _related(reader: Reader, *, replaced: bool) -> tuple[str, ...]:
-    # PS3.3 C.8.8.9: PRIOR names the plan that was the base of this one, here its successor.
+    # PS3.3 C.8.8.9: PREDECESSOR was used in the derivation of this plan. PRIOR is only a plan delivered earlier, such
+    # as the first phase before its boost: as a revision, the planned fractions of both would count as one.
     found = []
     for item in reader.items("ReferencedRTPlanSequence"):
-        is_prior = item.text("RTPlanRelationship") in {"PRIOR", "PREDECESSOR"}
-        if is_prior is replaced:
+        is_predecessor = item.text("RTPlanRelationship") == "PREDECESSOR"
+        if is_predecessor is replaced:
             found.append(item.text("ReferencedSOPInstanceUID"))
     return _each_once(found)
 
@@ -130,7 +131,7 @@ def _beam(item: Reader) -> BeamHeader:
 def _ion(item: Reader) -> str:
     """Name an ion by its atomic number: RadiationType says only ION (PS3.3 C.8.8.25)."""
     number = item.integer("RadiationAtomicNumber")
-    return {1: "H", 2: "He", 6: "C", 8: "O"}.get(number or 0, "") if number else ""
+    return {1: "H", 2: "He", 6: "C", 8: "O"}.get(number or 0, "")
 
 
 def _device_positions(points: tuple[Reader, ...]) -> tuple[set[tuple[str, ...]], set[tuple[str, ...]]]:
@@ -141,7 +142,7 @@ def _device_positions(points: tuple[Reader, ...]) -> tuple[set[tuple[str, ...]],
         for device in point.items("BeamLimitingDevicePositionSequence"):
             name = device.text("RTBeamLimitingDeviceType")
             setting = (name, *map(str, device.numbers("LeafJawPositions")))
-            (leaves if name in _LEAF_DEVICES else jaws).add(setting)
+            (leaves if name.startswith(_LEAVES) else jaws).add(setting)
     # One device of each kind may stand still: what counts is whether any has more than one setting.
     return _moving(jaws), _moving(leaves)
 
@@ -243,8 +244,18 @@ def _recorded_beam(item: Reader) -> RecordedBeam:
         delivery_type=item.text("TreatmentDeliveryType"),
         termination=item.text("TreatmentTerminationStatus"),
         specified_meterset=item.number("SpecifiedPrimaryMeterset"),
-        delivered_meterset=item.number("DeliveredPrimaryMeterset"),
+        delivered_meterset=_delivered_meterset(item),
     )
+
+
+def _delivered_meterset(item: Reader) -> float | None:
+    """Read the meterset of a whole beam; it is optional (type 3), and the last control point tells it as well."""
+    whole = item.number("DeliveredPrimaryMeterset")
+    if whole is not None:
+        return whole
+    points = (*item.items("ControlPointDeliverySequence"), *item.items("IonControlPointDeliverySequence"))
+    told = [meterset for point in points if (meterset := point.number("DeliveredMeterset")) is not None]
+    return max(told, default=None)
 
 
 def _brachy_sessions(reader: Reader) -> list[RecordedBeam]:

@@ -1,17 +1,22 @@
 """Tolerant reading of DICOM values: what can't be read is absent and flagged, never an exception."""
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pydicom import Dataset
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
 
 _DEFAULT_REPERTOIRE: Final = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 _TEXT_VRS: Final = frozenset({"PN", "LO", "SH", "LT", "ST", "UT", "UC"})
+_SINGLE_VRS: Final = frozenset({"LT", "ST", "UT"})  # a backslash in these is text, not a separator (PS3.5 6.2)
 _GUESSES: Final = ("utf-8", "gb18030")
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_REPLACED: Final = "\ufffd"
+"""Stands where pydicom could not decode a byte in the declared character set."""
 
 
 class Reader:
@@ -32,8 +37,8 @@ class Reader:
     ) -> None:
         self.dataset = dataset
         self.flags: list[str] = [] if flags is None else flags
-        inherited = () if character_sets is None else character_sets
-        self._character_sets = self.texts("SpecificCharacterSet") or inherited
+        self._character_sets = character_sets or ()
+        self._character_sets = self.texts("SpecificCharacterSet") or self._character_sets
 
     def text(self, keyword: str) -> str:
         """Return the first value as text without padding, an empty string if there is none."""
@@ -41,14 +46,11 @@ class Reader:
         return values[0] if values else ""
 
     def texts(self, keyword: str) -> tuple[str, ...]:
-        """Return all values as text without padding."""
-        value = self._value(keyword)
-        if value is None or value == "":
-            return ()
-        if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-            return tuple(text for item in value if (text := self._clean(item)))
-        text = self._clean(value)
-        return (text,) if text else ()
+        """Return all values as text without padding; bytes that could not be decoded are replaced and flagged."""
+        texts = tuple(filter(None, map(self._clean, self._values(keyword))))
+        if any(_REPLACED in text for text in texts):
+            self._flag(keyword)
+        return texts
 
     def number(self, keyword: str) -> float | None:
         """Return the first value as a finite number, None (flagged) if it is none."""
@@ -57,16 +59,9 @@ class Reader:
 
     def numbers(self, keyword: str) -> tuple[float, ...]:
         """Return all values as finite numbers; empty (flagged) if one of them is not."""
-        value = self._value(keyword)
-        if value is None or value == "":
-            return ()
-        items = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else (value,)
-        try:
-            numbers = tuple(float(str(item)) for item in items if item is not None and str(item).strip())
-        except (TypeError, ValueError, OverflowError):
-            self._flag(keyword)
-            return ()
-        if not all(map(math.isfinite, numbers)):
+        texts = [text for value in self._values(keyword) if (text := self._clean(value))]
+        numbers = tuple(float(text) for text in texts if _NUMBER.fullmatch(text))
+        if len(numbers) < len(texts) or not all(map(math.isfinite, numbers)):
             self._flag(keyword)
             return ()
         return numbers
@@ -92,6 +87,11 @@ class Reader:
         for item in value:
             yield Reader(item, self.flags, self._character_sets)
 
+    def sequences(self) -> tuple[str, ...]:
+        """Return the keywords of the standard sequences in this data set, in order of tag."""
+        keywords = map(keyword_for_tag, sorted(self.dataset.keys()))
+        return tuple(keyword for keyword in keywords if keyword.endswith("Sequence"))
+
     def has(self, keyword: str) -> bool:
         """Return whether the element is present, even if empty."""
         return keyword in self.dataset
@@ -105,31 +105,37 @@ class Reader:
     def _clean(self, value: object) -> str:
         return str(value).strip(" \0")
 
+    def _values(self, keyword: str) -> Sequence[object]:
+        """Return the values of an element that holds no items; none (flagged) if it holds items or bare bytes."""
+        value = self._value(keyword)
+        if value is None or value == "":
+            return ()
+        values = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else (value,)
+        if any(isinstance(one, Dataset | bytes) for one in values):
+            self._flag(keyword)
+            return ()
+        return [one for one in values if one is not None]
+
     def _value(self, keyword: str) -> object:
         tag = tag_for_keyword(keyword)
         if tag is None or tag not in self.dataset:
             return None
-        guessed = self._guess(BaseTag(tag), keyword)
-        if guessed is not None:
-            return guessed
         try:
-            value: object = self.dataset[tag].value
+            guessed: object = self._guess(BaseTag(tag), keyword)
+            return self.dataset[tag].value if guessed is None else guessed
         except Exception:  # noqa: BLE001 - pydicom raises seven kinds of exception on bad values (found by fuzzing)
             self._flag(keyword)
             return None
-        return value
 
-    def _guess(self, tag: BaseTag, keyword: str) -> str | None:
+    def _guess(self, tag: BaseTag, keyword: str) -> list[str] | None:
         """Return text of undeclared encoding: many Chinese systems write GBK or UTF-8 and declare nothing."""
-        if keyword == "SpecificCharacterSet" or not _DEFAULT_REPERTOIRE.issuperset(
-            getattr(self, "_character_sets", ())
-        ):
+        if keyword == "SpecificCharacterSet" or not _DEFAULT_REPERTOIRE.issuperset(self._character_sets):
             return None
         raw: object = self.dataset.get_item(tag)
         if not isinstance(raw, RawDataElement) or not isinstance(raw.value, bytes) or raw.value.isascii():
             return None
-        vr = raw.VR  # None in implicit VR
-        if (vr or dictionary_VR(tag)) not in _TEXT_VRS:
+        vr = raw.VR or dictionary_VR(tag)  # None in implicit VR
+        if vr not in _TEXT_VRS:
             return None
         for encoding in _GUESSES:
             try:
@@ -137,9 +143,12 @@ class Reader:
             except UnicodeDecodeError:
                 continue
             self.flags.append(f"charset-guessed:{encoding}")
-            return text
-        self._flag(keyword)
-        return raw.value.decode("latin-1")
+            break
+        else:
+            self._flag(keyword)
+            text = raw.value.decode("latin-1")
+        # Split after decoding: the second byte of a GBK character may be a backslash.
+        return [text] if vr in _SINGLE_VRS else text.split("\\")
 
     def _flag(self, keyword: str) -> None:
         self.flags.append(f"unreadable:{keyword}")
