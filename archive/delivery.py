@@ -4,9 +4,11 @@ Rules (element 10 of the summary's table): fractions are the distinct Current
 Fraction Numbers per plan and fraction group with a delivered meterset above
 zero and a delivery type of TREATMENT, CONTINUATION (merged) or none; portal
 films add meterset but are no fraction. Where the number is missing, date and
-time stand for it.
+time stand for it. Where no meterset is told at all (brachytherapy), a normal
+end is a whole fraction.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -17,22 +19,25 @@ from archive.headers import PlanHeader, RecordedBeam, RecordHeader
 from archive.model import Fraction, Held, Interruption, Session
 
 SESSION_GAP = timedelta(hours=2)
-_TREATING = frozenset({"TREATMENT", "CONTINUATION", ""})
+TREATING = frozenset({"TREATMENT", "CONTINUATION", ""})
+"""Treatment Delivery Types that give dose to the patient as planned; portal films and setup fields do not."""
+
 _WEEKEND = 5
 
 
 @dataclass(frozen=True, slots=True)
 class _Delivery:
-    """One recorded beam in its record."""
+    """One recorded beam in its record, and the fraction group it was given for."""
 
     held: Held
     record: RecordHeader
     beam: RecordedBeam
+    group_number: int | None
 
     @property
     def fraction(self) -> tuple[int | None, object]:
         number = self.beam.fraction_number
-        return (self.record.fraction_group_number, number if number is not None else _moment(self.record))
+        return (self.group_number, number if number is not None else _moment(self.record))
 
 
 def fractions_of(plan_uid: str, plan: PlanHeader, records: Iterable[Held]) -> tuple[Fraction, ...]:
@@ -43,46 +48,46 @@ def fractions_of(plan_uid: str, plan: PlanHeader, records: Iterable[Held]) -> tu
     where the plan is unseen or names none.
     """
     by_fraction: dict[tuple[int | None, object], list[_Delivery]] = {}
-    for delivery in _deliveries(records):
+    for delivery in _deliveries(plan, records):
         by_fraction.setdefault(delivery.fraction, []).append(delivery)
     fractions = (_fraction(plan_uid, plan, deliveries) for deliveries in by_fraction.values())
     return tuple(sorted((one for one in fractions if one.share > 0), key=_order))
 
 
-def _deliveries(records: Iterable[Held]) -> Iterator[_Delivery]:
+def _deliveries(plan: PlanHeader, records: Iterable[Held]) -> Iterator[_Delivery]:
+    # Records may leave the group out (type 3); in a plan of one group there is no doubt which it is.
+    only_group = plan.fraction_groups[0].number if len(plan.fraction_groups) == 1 else None
     for held in records:
         record = held.header.record
         if record is None:
             continue
+        group_number = only_group if record.fraction_group_number is None else record.fraction_group_number
         for beam in record.beams:
-            if beam.delivery_type in _TREATING:
-                yield _Delivery(held, record, beam)
+            if beam.delivery_type in TREATING:
+                yield _Delivery(held, record, beam, group_number)
 
 
 def _fraction(plan_uid: str, plan: PlanHeader, deliveries: Sequence[_Delivery]) -> Fraction:
     first = min(deliveries, key=lambda one: (*_moment(one.record), one.held.uid))
-    delivered: dict[int, float] = {}
-    for one in deliveries:
-        delivered[one.beam.beam_number] = delivered.get(one.beam.beam_number, 0.0) + (
-            one.beam.delivered_meterset or 0.0
-        )
-    group = first.record.fraction_group_number
+    planned = _planned_metersets(plan, first.group_number) or _specified_metersets(deliveries)
+    delivered = _delivered_metersets(deliveries)
     return Fraction(
         plan_uid=plan_uid,
-        group_number=group,
+        group_number=first.group_number,
         number=first.beam.fraction_number,
         date=first.record.date,
         time=first.record.time,
-        share=_share(delivered, _planned_metersets(plan, group) or _specified_metersets(deliveries), deliveries),
+        share=_share(delivered, planned, deliveries),
         record_uids=tuple(sorted({one.held.uid for one in deliveries})),
+        planned_metersets=tuple(sorted(planned.items())),
         delivered_metersets=tuple(sorted(delivered.items())),
-        is_interrupted=any(one.beam.termination not in {"", "NORMAL"} for one in deliveries),
+        is_interrupted=not _ended_normally(deliveries),
     )
 
 
 def _planned_metersets(plan: PlanHeader, group_number: int | None) -> dict[int, float]:
     groups = [group for group in plan.fraction_groups if group_number is None or group.number == group_number]
-    treating = {beam.number for beam in plan.beams if beam.delivery_type in _TREATING}
+    treating = {beam.number for beam in plan.beams if beam.delivery_type in TREATING}
     return {
         beam.beam_number: beam.meterset
         for group in groups[:1]
@@ -95,25 +100,40 @@ def _specified_metersets(deliveries: Sequence[_Delivery]) -> dict[int, float]:
     # A continuation may specify only the rest, so the largest figure of a beam is the whole.
     specified: dict[int, float] = {}
     for one in deliveries:
-        number = one.beam.beam_number
-        specified[number] = max(specified.get(number, 0.0), one.beam.specified_meterset or 0.0)
+        number, meterset = one.beam.beam_number, one.beam.specified_meterset
+        if meterset:
+            specified[number] = max(specified.get(number, 0.0), meterset)
     return specified
 
 
+def _delivered_metersets(deliveries: Sequence[_Delivery]) -> dict[int, float]:
+    """Add up what was delivered by each beam, beams of unknown meterset left out."""
+    delivered: dict[int, float] = {}
+    for one in deliveries:
+        if one.beam.delivered_meterset is not None:
+            number = one.beam.beam_number
+            delivered[number] = round(delivered.get(number, 0.0) + one.beam.delivered_meterset, 6)
+    return delivered
+
+
 def _share(delivered: dict[int, float], planned: dict[int, float], deliveries: Sequence[_Delivery]) -> float:
+    if not delivered:
+        return 1.0 if _ended_normally(deliveries) else 0.0
     total = sum(planned.values())
     if total > 0:
         return round(sum(delivered.get(number, 0.0) for number in planned) / total, 6)
-    # Without any meterset (brachytherapy records hold none) a normal end is a whole fraction.
-    return 1.0 if all(one.beam.termination in {"", "NORMAL"} for one in deliveries) else 0.0
+    return 1.0 if sum(delivered.values()) > 0 else 0.0
+
+
+def _ended_normally(deliveries: Sequence[_Delivery]) -> bool:
+    return all(one.beam.termination in {"", "NORMAL"} for one in deliveries)
 
 
 def sessions_of(fractions: Iterable[Fraction]) -> tuple[Session, ...]:
     """Group the fractions of one patient: a session holds what starts less than two hours after it began."""
     sessions: list[list[Fraction]] = []
     for fraction in sorted(fractions, key=_order):
-        start = _starts(sessions[-1][0]) if sessions else None
-        if start is not None and _starts(fraction) - start < SESSION_GAP:
+        if sessions and _starts(fraction) - _starts(sessions[-1][0]) < SESSION_GAP:
             sessions[-1].append(fraction)
         else:
             sessions.append([fraction])
@@ -121,21 +141,28 @@ def sessions_of(fractions: Iterable[Fraction]) -> tuple[Session, ...]:
 
 
 def interruptions_of(sessions: Sequence[Session]) -> tuple[Interruption, ...]:
-    """Return the gaps that are longer than this course's own rhythm.
+    """Return the gaps that are longer than this course's own rhythm, so that every other day is no interruption.
 
-    The rhythm is the median number of weekdays from one treatment day to the
-    next, so that every other day is no interruption of a course given so.
+    Steps are counted in weekdays. The rhythm is their median, or a longer step
+    that makes up two in five of them: Mondays and Thursdays are three and two
+    weekdays apart in turn.
     """
     days = sorted({day for session in sessions if (day := parse_date(session.date))})
     steps = [(before, after, _weekdays(before, after)) for before, after in pairwise(days)]
     if not steps:
         return ()
-    rhythm = max(1, int(median(step for _, _, step in steps)))
+    rhythm = _rhythm([step for _, _, step in steps])
     return tuple(
         Interruption(last_before=before, first_after=after, weekdays_missed=step - rhythm)
         for before, after, step in steps
         if step > rhythm
     )
+
+
+def _rhythm(steps: Sequence[int]) -> int:
+    usual = max(1, int(median(steps)))
+    regular = (step for step, times in Counter(steps).items() if times > 1 and 5 * times >= 2 * len(steps))
+    return max((usual, *regular))
 
 
 def most_per_day(fractions: Iterable[Fraction]) -> int | None:
@@ -147,9 +174,12 @@ def most_per_day(fractions: Iterable[Fraction]) -> int | None:
 
 
 def parse_date(text: str) -> date | None:
-    """Return a DA value as a date, None if it is none."""
+    """Return a DA value (or the day of a DT) as a date, None if it is none."""
+    digits = text[:8]
+    if len(digits) < 8 or not (digits.isascii() and digits.isdigit()):
+        return None
     try:
-        return datetime.strptime(text[:8], "%Y%m%d").date()
+        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
     except ValueError:
         return None
 

@@ -107,6 +107,8 @@ class Fraction:
         Delivered part of the meterset planned for one fraction; 1.0 is a whole fraction.
     record_uids
         The records, continuations merged.
+    planned_metersets, delivered_metersets
+        Beam number and meterset of each beam; delivered ones are empty where no record tells any.
     is_interrupted
         Whether any of its beams ended other than normally.
     """
@@ -118,6 +120,7 @@ class Fraction:
     time: str
     share: float
     record_uids: tuple[str, ...]
+    planned_metersets: tuple[tuple[int, float], ...] = ()
     delivered_metersets: tuple[tuple[int, float], ...] = ()
     is_interrupted: bool = False
 

@@ -1,11 +1,11 @@
 """What was prescribed and by what means: modality, technique, phases and targets of plans."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from archive.delivery import most_per_day
+from archive.delivery import TREATING, most_per_day
 from archive.headers import BeamHeader, DoseReference, FractionGroup, PlanHeader
-from archive.model import DoseType, Phase, Plan, Target
+from archive.model import DeliveryState, DoseType, Fraction, Phase, Plan, Target
 
 _RADIATION = {"PHOTON": "photon", "ELECTRON": "electron", "PROTON": "proton", "NEUTRON": "neutron"}
 _ION_NAMES = {"H": "proton", "C": "carbon", "He": "helium", "O": "oxygen"}
@@ -13,8 +13,16 @@ _PARTICLES = frozenset({"proton", "carbon", "helium", "oxygen", "ion"})
 HIGH_DOSE_PER_FRACTION_GY = 5.0
 """From here on a fraction is judged by the rules of stereotactic treatment until a person confirms otherwise."""
 
-_LEFT = re.compile(r"(?:^|[_\s^-])(?:L|LT|LEFT)(?:$|[_\s^-])|左", re.IGNORECASE)
-_RIGHT = re.compile(r"(?:^|[_\s^-])(?:R|RT|RIGHT)(?:$|[_\s^-])|右", re.IGNORECASE)
+_VOLUMES = frozenset({"SITE", "VOLUME"})
+"""Structure types of a dose reference that is a target; COORDINATES and POINT only say where a dose is looked at."""
+
+# TG-263 suffixes and plain words; L and R of the spine are no sides. RT in a plan's label mostly means radiotherapy, so
+# only names of targets and sites are searched for the short forms LT and RT.
+_SIDE = r"(?<![A-Za-z0-9])(?:{})(?![A-Za-z0-9])(?![-_ ]?spine)"
+_LEFT = re.compile(_SIDE.format("L|LEFT") + "|左", re.IGNORECASE)
+_RIGHT = re.compile(_SIDE.format("R|RIGHT") + "|右", re.IGNORECASE)
+_SHORT_LEFT = re.compile(_SIDE.format("LT"), re.IGNORECASE)
+_SHORT_RIGHT = re.compile(_SIDE.format("RT"), re.IGNORECASE)
 
 
 def modality_of(plan: PlanHeader) -> str:
@@ -70,14 +78,14 @@ def _technique_of_beam(beam: BeamHeader) -> str:
 
 def _is_high_dose(plan: PlanHeader) -> bool:
     return any(
-        (per := _per_fraction(target, group)) is not None and per >= HIGH_DOSE_PER_FRACTION_GY
+        (per := _per_fraction(plan, target, group)) is not None and per >= HIGH_DOSE_PER_FRACTION_GY
         for group in plan.fraction_groups
         for target in _targets(plan, group)
     )
 
 
 def _treating(plan: PlanHeader) -> Iterable[BeamHeader]:
-    return (beam for beam in plan.beams if beam.delivery_type in {"TREATMENT", "CONTINUATION", ""})
+    return (beam for beam in plan.beams if beam.delivery_type in TREATING)
 
 
 def fractions_planned(plan: PlanHeader) -> int | None:
@@ -91,24 +99,25 @@ def fractions_planned(plan: PlanHeader) -> int | None:
 def phases_of(plans: Sequence[Plan]) -> tuple[Phase, ...]:
     """Return the phases of a course: one per fraction group, revisions of a plan sharing it.
 
-    Planned fractions of a phase count once, by its newest revision; delivered
-    ones add over its revisions.
+    Planned fractions of a phase count once, delivered ones add over its
+    revisions. A plan that was certainly not delivered makes no phase.
     """
     phases: list[Phase] = []
-    for chain in _revisions(plans):
-        newest = chain[-1]
-        groups: Sequence[FractionGroup | None] = newest.header.fraction_groups or (None,)
-        phases += [_phase(chain, group, is_only=len(groups) == 1) for group in groups]
+    for revisions in _revisions(plans):
+        chain = [plan for plan in revisions if plan.delivery_state is not DeliveryState.NOT_DELIVERED]
+        if chain:
+            groups: Sequence[FractionGroup | None] = chain[-1].header.fraction_groups or (None,)
+            phases += [_phase(chain, group) for group in groups]
     return tuple(phases)
 
 
 def _revisions(plans: Sequence[Plan]) -> list[list[Plan]]:
     """Return chains of plans that replace one another, oldest first, chains in order of their first plan."""
     by_uid = {plan.uid: plan for plan in plans}
-    successors = {old: plan.uid for plan in plans for old in plan.header.replaces if old in by_uid and old != plan.uid}
-    replaced_by_none = [plan for plan in plans if not any(old in by_uid for old in plan.header.replaces)]
+    replaced = {plan.uid: [old for old in plan.header.replaces if is_replaced(by_uid.get(old), plan)] for plan in plans}
+    successors = {old: uid for uid, olds in replaced.items() for old in olds}
     chains = []
-    for start in replaced_by_none:
+    for start in (plan for plan in plans if not replaced[plan.uid]):
         chain, seen = [start], {start.uid}
         while (following := successors.get(chain[-1].uid)) and following not in seen:
             chain.append(by_uid[following])
@@ -118,58 +127,148 @@ def _revisions(plans: Sequence[Plan]) -> list[list[Plan]]:
     return chains + [[plan] for plan in plans if plan.uid not in placed]
 
 
-def _phase(chain: Sequence[Plan], group: FractionGroup | None, *, is_only: bool) -> Phase:
-    newest = chain[-1]
-    fractions = [
-        fraction
-        for plan in chain
-        for fraction in plan.fractions
-        if is_only or group is None or fraction.group_number == group.number
-    ]
-    equivalents = sum(fraction.share for fraction in fractions)
-    targets = (
-        ()
-        if group is None
-        else tuple(_target(newest, group, reference, equivalents) for reference in _targets(newest.header, group))
-    )
+def is_replaced(old: Plan | None, new: Plan) -> bool:
+    """Return whether `new` took the place of `old`, which it names as its predecessor.
+
+    A predecessor that was given to its end was not replaced: what was derived
+    from it is the next phase.
+    """
+    if old is None or old.uid == new.uid or old.uid not in new.header.replaces:
+        return False
+    return old.fractions_planned is None or len(old.fractions) < old.fractions_planned
+
+
+def _phase(chain: Sequence[Plan], group: FractionGroup | None) -> Phase:
+    fractions = [fraction for plan in chain for fraction in _fractions_in(plan, group)]
     return Phase(
         plan_uids=tuple(plan.uid for plan in chain),
         group_number=group.number if group else None,
-        targets=targets,
-        fractions_planned=group.fractions_planned if group else None,
+        targets=_targets_of_phase(chain, group) if group else (),
+        fractions_planned=_planned_in(chain, group) if group else None,
         fractions_delivered=len(fractions),
-        fraction_equivalents=round(equivalents, 6),
+        fraction_equivalents=round(sum(fraction.share for fraction in fractions), 6),
         fractions_per_day=most_per_day(fractions),
         records_source="treatment records" if fractions else "none",
     )
 
 
+def _fractions_in(plan: Plan, group: FractionGroup | None) -> list[Fraction]:
+    if group is None or len(plan.header.fraction_groups) < 2:
+        return list(plan.fractions)
+    return [fraction for fraction in plan.fractions if fraction.group_number == group.number]
+
+
+def _same_group(plan: Plan, group: FractionGroup) -> FractionGroup | None:
+    """Return the group of an earlier revision: the one of that number, or the only one."""
+    groups = plan.header.fraction_groups
+    return next((one for one in groups if one.number == group.number), groups[0] if len(groups) == 1 else None)
+
+
+def _tells_the_rest(chain: Sequence[Plan], group: FractionGroup) -> bool:
+    """Return whether the newest revision plans only what its predecessors left to do, not the whole phase anew."""
+    first = _same_group(chain[0], group)
+    given = sum(len(_fractions_in(plan, group)) for plan in chain[:-1])
+    if first is None or first.fractions_planned is None or group.fractions_planned is None:
+        return False
+    return given > 0 and group.fractions_planned + given == first.fractions_planned
+
+
+def _planned_in(chain: Sequence[Plan], group: FractionGroup) -> int | None:
+    first = _same_group(chain[0], group)
+    return first.fractions_planned if first and _tells_the_rest(chain, group) else group.fractions_planned
+
+
 def _targets(plan: PlanHeader, group: FractionGroup) -> list[DoseReference]:
-    """Return the targets a fraction group treats: those it links, all where it links none and is the only group."""
+    """Return the targets a fraction group treats: those it links, all where it links none and is the only group.
+
+    Points beside a target with a dose are no targets of their own.
+    """
     targets = [reference for reference in plan.dose_references if reference.type == "TARGET"]
     linked = [target for target in targets if target.number in group.dose_reference_numbers]
-    if linked or len(plan.fraction_groups) > 1:
-        return linked
-    return targets
+    found = linked if linked or len(plan.fraction_groups) > 1 else targets
+    volumes = [target for target in found if target.structure_type in _VOLUMES]
+    return volumes if any(target.target_prescription_gy for target in volumes) else found
 
 
-def _per_fraction(target: DoseReference, group: FractionGroup) -> float | None:
-    if target.target_prescription_gy is None or not group.fractions_planned:
+def prescribed_targets(plan: PlanHeader) -> list[DoseReference]:
+    """Return the sites and volumes that are prescribed a dose; a point becomes a target only by a person's word."""
+    return [
+        reference
+        for reference in plan.dose_references
+        if reference.type == "TARGET" and reference.structure_type in _VOLUMES and reference.target_prescription_gy
+    ]
+
+
+def _per_fraction(plan: PlanHeader, target: DoseReference, group: FractionGroup) -> float | None:
+    """Return the dose of one fraction, Gy; a target that several groups link shares its dose among all of them."""
+    linking = [one for one in plan.fraction_groups if target.number in one.dose_reference_numbers] or [group]
+    planned = [one.fractions_planned for one in linking]
+    if target.target_prescription_gy is None or not all(planned):
         return None
-    return target.target_prescription_gy / group.fractions_planned
+    return target.target_prescription_gy / sum(number for number in planned if number)
 
 
-def _target(plan: Plan, group: FractionGroup, reference: DoseReference, equivalents: float) -> Target:
-    name = _target_name(plan, reference)
-    per_fraction = _per_fraction(reference, group)
+def _targets_of_phase(chain: Sequence[Plan], group: FractionGroup) -> tuple[Target, ...]:
+    return tuple(_target(chain, group, reference) for reference in _targets(chain[-1].header, group))
+
+
+def _target(chain: Sequence[Plan], group: FractionGroup, reference: DoseReference) -> Target:
+    newest = chain[-1]
+    name = _target_name(newest, reference)
+    per_fraction = _per_fraction(newest.header, reference, group)
     return Target(
         name=name,
-        laterality=laterality_of(name, *plan.header.sites, plan.header.label),
-        prescribed_gy=reference.target_prescription_gy,
-        delivered_gy=None if per_fraction is None or not plan.records else round(per_fraction * equivalents, 4),
+        laterality=laterality_of(name, *newest.header.sites, label=newest.header.label),
+        prescribed_gy=_prescribed_gy(chain, group, reference),
+        delivered_gy=_delivered_gy(chain, group, reference) if any(plan.records for plan in chain) else None,
         dose_per_fraction_gy=None if per_fraction is None else round(per_fraction, 6),
-        dose_type=_dose_type(plan),
+        dose_type=_dose_type(newest),
     )
+
+
+def _prescribed_gy(chain: Sequence[Plan], group: FractionGroup, reference: DoseReference) -> float | None:
+    prescribed = reference.target_prescription_gy
+    if prescribed is None or not _tells_the_rest(chain, group):
+        return prescribed
+    before = _given_gy(chain[:-1], chain[-1], group, reference, count=lambda fractions: float(len(fractions)))
+    return None if before is None else round(prescribed + before, 4)
+
+
+def _delivered_gy(chain: Sequence[Plan], group: FractionGroup, reference: DoseReference) -> float | None:
+    if reference.structure_type not in _VOLUMES:
+        return None
+    return _given_gy(chain, chain[-1], group, reference, count=lambda fractions: sum(one.share for one in fractions))
+
+
+def _given_gy(
+    chain: Sequence[Plan],
+    newest: Plan,
+    group: FractionGroup,
+    reference: DoseReference,
+    *,
+    count: Callable[[Sequence[Fraction]], float],
+) -> float | None:
+    """Add up what each revision gave to one target; None where an earlier revision does not tell its dose."""
+    total = 0.0
+    for plan in chain:
+        fractions = _fractions_in(plan, group)
+        own = _same_group(plan, group)
+        same = _same_target(plan, own, newest, reference) if own else None
+        per_fraction = _per_fraction(plan.header, same, own) if own and same else None
+        if fractions and per_fraction is None:
+            return None
+        total += (per_fraction or 0.0) * count(fractions)
+    return round(total, 4)
+
+
+def _same_target(plan: Plan, group: FractionGroup, newest: Plan, reference: DoseReference) -> DoseReference | None:
+    """Return the target of an earlier revision that bears the same name, or is the only one of each."""
+    if plan.uid == newest.uid:
+        return reference
+    targets, name = _targets(plan.header, group), _target_name(newest, reference)
+    if len(targets) == 1 and len(prescribed_targets(newest.header)) == 1:
+        return targets[0]
+    return next((target for target in targets if _target_name(plan, target) == name), None)
 
 
 def _target_name(plan: Plan, reference: DoseReference) -> str:
@@ -181,16 +280,23 @@ def _target_name(plan: Plan, reference: DoseReference) -> str:
     return reference.description or plan.header.label or plan.uid
 
 
-def laterality_of(*texts: str) -> str:
+def laterality_of(*texts: str, label: str = "") -> str:
     """Return ``left``, ``right``, ``both`` or an empty string, by TG-263 suffixes and plain words.
 
-    The first text that tells decides.
+    The first text that tells decides, the plan's label last.
     """
     for text in texts:
-        left, right = bool(_LEFT.search(text)), bool(_RIGHT.search(text))
+        left = bool(_LEFT.search(text) or _SHORT_LEFT.search(text))
+        right = bool(_RIGHT.search(text) or _SHORT_RIGHT.search(text))
         if left or right:
-            return "both" if left and right else "left" if left else "right"
-    return ""
+            return _side(left=left, right=right)
+    return _side(left=bool(_LEFT.search(label)), right=bool(_RIGHT.search(label)))
+
+
+def _side(*, left: bool, right: bool) -> str:
+    if left and right:
+        return "both"
+    return "left" if left else "right" if right else ""
 
 
 def _dose_type(plan: Plan) -> DoseType:

@@ -186,13 +186,13 @@ def conflict(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
             yield Raised(code="CONFLICT", subject=held.uid, params=params, instance_uids=(held.uid,))
 
 
-def values_unreadable(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
+def values_unreadable(dossier: Dossier, _around: Surroundings) -> Iterator[Raised]:
     """Values that can't be read, and encodings that had to be guessed, are told."""
     unreadable: dict[str, str] = {}
     guessed: dict[str, list[str]] = {}
     for held in dossier.instances:
         for flag in held.header.flags:
-            what, detail = flag.split(":", 1)
+            what, _, detail = flag.partition(":")
             if what == "unreadable":
                 unreadable.setdefault(held.uid, detail)
             elif what == "charset-guessed":

@@ -52,10 +52,11 @@ def composite_answer(composite: Composite, reader: Reader, *, as_of: date | None
 
 def histograms(composite: Composite, reader: Reader) -> list[Dvh]:
     """Return the histograms of all structures of the course the sum lies on, those without a volume left out."""
+    total = composite.total
     found = []
     for structure in structures_of(composite.onto, reader):
         try:
-            found.append(dvh(structure, composite.dose, upper_gy=composite.upper_gy, outside_gy=composite.worst_gy))
+            found.append(dvh(structure, total.grid, upper_gy=total.upper_gy, outside_gy=total.outside_gy))
         except DoseError:
             continue  # points, marks and structures drawn across the slices have no histogram
     return found

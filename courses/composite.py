@@ -8,7 +8,7 @@ on the same parts.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,9 +17,9 @@ from courses.delivered import DeliveredDose, NotSummed, delivered_dose
 from courses.errors import BadReference, NothingToSum
 from courses.reading import Reader, planning_series
 from courses.registration import Mapping, NoMapping, mapping, registrations_of
-from dose.accumulate import Part, accumulate
+from dose.accumulate import Part, Sum, accumulate
 from dose.errors import DoseError
-from dose.grid import Affine, DoseGrid, Geometry, Volume
+from dose.grid import Affine, Geometry
 from dose.union import extended
 
 NOT_DELIVERED = "not delivered"
@@ -62,12 +62,8 @@ class Composite:
         The dossier whose image and structures it lies on.
     series_uid, image
         The image series; empty if none of its images is here and the frame of its dose stands for it.
-    dose
-        Lower bound in Gy with the mask of what is known.
-    upper_gy
-        Upper bound in Gy on the same grid.
-    worst_gy
-        What the sum could reach outside this grid.
+    total
+        The sum in Gy with its bounds and what is known.
     dose_type
         ``PHYSICAL`` or ``EFFECTIVE``; the two are never added.
     """
@@ -77,9 +73,7 @@ class Composite:
     series_uid: str
     image: tuple[Held, ...]
     frame_uid: str
-    dose: DoseGrid
-    upper_gy: Volume
-    worst_gy: float
+    total: Sum
     dose_type: str
     shares: tuple[PlanShare, ...]
     warnings: tuple[str, ...]
@@ -181,16 +175,13 @@ def compose(
         reasons = sorted({share.reason_not_summed for share in gathering.shares}) or ["there is no plan"]
         raise NothingToSum(f"No dose of {record.person.name or 'this patient'} can be summed: {'; '.join(reasons)}")
     geometry = _geometry([*gathering.certain, *gathering.uncertain])
-    dose, upper_gy, worst_gy = _sum(gathering, geometry)
     return Composite(
         record=record,
         onto=reference,
         series_uid=series_uid,
         image=image,
         frame_uid=gathering.fixed,
-        dose=dose,
-        upper_gy=upper_gy,
-        worst_gy=worst_gy,
+        total=_sum(gathering, geometry),
         dose_type=gathering.dose_type,
         shares=tuple(gathering.shares),
         warnings=tuple(dict.fromkeys(gathering.warnings)),
@@ -239,21 +230,23 @@ def _dose_type(doses: Iterable[DeliveredDose | NotSummed]) -> str:
     return "EFFECTIVE" if types == {"EFFECTIVE"} else "PHYSICAL"
 
 
-def _sum(gathering: _Gathering, geometry: Geometry) -> tuple[DoseGrid, Volume, float]:
-    """Return the lower bound with what is known, the upper bound, and the worst outside the grid, all in Gy."""
-    if not gathering.certain:
-        doubtful = accumulate(gathering.uncertain, geometry)
-        nothing = np.zeros(geometry.shape, dtype=np.float32)
-        known = doubtful.upper_gy == 0
-        return DoseGrid(dose_gy=nothing, geometry=geometry, known=known), doubtful.upper_gy, doubtful.outside_gy
-    certain = accumulate(gathering.certain, geometry)
-    dose, upper_gy, worst_gy = certain.grid, certain.upper_gy, certain.outside_gy
-    if gathering.uncertain:
-        doubtful = accumulate(gathering.uncertain, geometry)
-        upper_gy = upper_gy + doubtful.upper_gy
-        worst_gy += doubtful.outside_gy
-        dose = DoseGrid(dose_gy=dose.dose_gy, geometry=geometry, known=certain.known & (doubtful.upper_gy == 0))
-    return dose, upper_gy, worst_gy
+def _sum(gathering: _Gathering, geometry: Geometry) -> Sum:
+    """Sum what was delivered; what may have been is in the upper bound alone, and makes its voxels unknown."""
+    certain = accumulate(gathering.certain, geometry) if gathering.certain else None
+    if not gathering.uncertain and certain:
+        return certain
+    doubtful = accumulate(gathering.uncertain, geometry)
+    untouched = doubtful.upper_gy == 0
+    if certain is None:
+        return replace(doubtful, lower_gy=np.zeros(geometry.shape, dtype=np.float32), known=untouched)
+    return Sum(
+        geometry=geometry,
+        lower_gy=certain.lower_gy,
+        upper_gy=certain.upper_gy + doubtful.upper_gy,
+        known=certain.known & untouched,
+        coverage=certain.coverage + doubtful.coverage,
+        outside_gy=certain.outside_gy + doubtful.outside_gy,
+    )
 
 
 def _geometry(parts: Sequence[Part]) -> Geometry:

@@ -1,0 +1,42 @@
+"""Accounts: who may act."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lastgate.cli.console import JsonFlag, PasswordFile, house, out, print_json, print_table
+
+app = typer.Typer(help="Accounts: who may act, in which role.", no_args_is_help=True)
+
+
+@app.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="Name of the account.")],
+    role: Annotated[str, typer.Option(help="file-manager, physicist, doctor or administrator.")],
+    password_file: PasswordFile = None,
+) -> None:
+    """Make an account."""
+    with house() as opened:
+        made = opened.accounts.add(name, role, _new_password(name, password_file))
+        out.print(f"Made the account {made.name} ({made.role}).")
+
+
+@app.command("list")
+def list_(as_json: JsonFlag = False) -> None:
+    """List the accounts."""
+    with house() as opened:
+        rows = [{"name": one.name, "role": one.role} for one in opened.accounts.all()]
+    if as_json:
+        print_json(rows)
+        return
+    empty = "There are no accounts yet: lastgate account add NAME --role ROLE"
+    print_table("Accounts", ("Name", "Role"), [(row["name"], row["role"]) for row in rows], empty=empty)
+
+
+def _new_password(name: str, password_file: Path | None) -> str:
+    if password_file is not None:
+        return password_file.read_text("utf-8").strip()
+    given = os.environ.get("LASTGATE_PASSWORD")
+    return given or str(typer.prompt(f"Password of {name}", hide_input=True, confirmation_prompt=True, err=True))

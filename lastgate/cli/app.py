@@ -1,0 +1,66 @@
+"""All commands, and the one place where errors become words."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from lastgate.cli import accounts, desk, dose, intake, keeping, paper
+from lastgate.cli.console import BAD_INPUT, REFUSED, err
+
+app = typer.Typer(
+    name="lastgate",
+    help="Long-term radiotherapy records archive: the last gate of the quality control process.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for module in (intake, desk, dose, paper, keeping):
+    module.register(app)
+app.add_typer(accounts.app, name="account")
+
+
+@app.callback()
+def _options(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"lastgate {installed('lastgate')}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; what rooms raise on purpose ends as a message and an exit code."""
+    try:
+        app()
+    except Exception as error:
+        code = _exit_code(error)
+        if code is None:
+            raise
+        err.print(f"[bold red]{error}[/]", soft_wrap=True)
+        hint = getattr(error, "advice", None) or getattr(error, "hint", "")
+        if hint:
+            err.print(hint, soft_wrap=True)
+        err.print(f"[dim]{getattr(error, 'code', '')}[/]")
+        sys.exit(code)
+
+
+def _exit_code(error: Exception) -> int | None:
+    """Return 2 for bad input, 1 for what was refused or can't be had now, None for a fault of the program."""
+    from archive.errors import Ambiguous, ArchiveError, NotFound
+    from courses.errors import BadReference, CoursesError
+    from dose.errors import DoseError
+    from ingest.errors import IngestError
+    from lastgate.settings import SettingsError
+    from reports.errors import ReportError
+    from search.errors import BadQuery, SearchError
+    from storage.errors import StorageError
+
+    if isinstance(error, SettingsError | NotFound | Ambiguous | BadQuery | BadReference | FileNotFoundError):
+        return BAD_INPUT
+    if isinstance(
+        error, ArchiveError | CoursesError | DoseError | IngestError | ReportError | SearchError | StorageError
+    ):
+        return REFUSED
+    return None

@@ -1,0 +1,99 @@
+"""What commands print, and how errors become words and exit codes."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from archive.accounts import Account
+    from lastgate.wiring import House
+
+REFUSED = 1
+BAD_INPUT = 2
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+AsUser = Annotated[str, typer.Option("--as", help="Your account.", metavar="USER")]
+PasswordFile = Annotated[
+    Path | None, typer.Option("--password-file", help="File that holds the password; else it is asked for.")
+]
+
+
+def print_json(body: object) -> None:
+    """Print JSON in a stable form."""
+    sys.stdout.write(json.dumps(body, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+
+
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "Nothing."
+) -> None:
+    """Print a table, or what to do where it would be empty."""
+    table = Table(title=title, title_justify="left", header_style="bold", show_edge=False, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row))
+    if table.row_count:
+        out.print(table)
+    else:
+        out.print(empty)
+
+
+@contextmanager
+def house() -> "Iterator[House]":
+    """Open the archive the settings name."""
+    from lastgate.settings import load_settings
+    from lastgate.wiring import open_house
+
+    with open_house(load_settings()) as opened:
+        yield opened
+
+
+def account(opened: "House", name: str, password_file: Path | None) -> "Account":
+    """Ask who is acting and check it."""
+    if password_file is not None:
+        password = password_file.read_text("utf-8").strip()
+    else:
+        password = os.environ.get("LASTGATE_PASSWORD") or typer.prompt(f"Password of {name}", hide_input=True, err=True)
+    return opened.accounts.check(name, password)
+
+
+def fail(message: str, hint: str, code: int) -> "typer.Exit":
+    """Print what went wrong and what to do, and return the exit."""
+    err.print(f"[bold red]{message}[/]", soft_wrap=True)
+    if hint:
+        err.print(hint, soft_wrap=True)
+    return typer.Exit(code)
+
+
+def short(identity: str) -> str:
+    """Return the beginning of a dossier's id, which is enough to name it."""
+    return identity[:10]
+
+
+def period(body: dict[str, Any]) -> str:
+    """Return from when to when a course was treated."""
+    if body["first_fraction"]:
+        return f"{body['first_fraction']} to {body['last_fraction']}"
+    return f"planned {body['plan_date']}" if body["plan_date"] else ""
+
+
+def fractions(body: dict[str, Any]) -> str:
+    """Return delivered of planned fractions, phase by phase."""
+    return ", ".join(f"{phase['fractions_delivered']}/{phase['fractions_planned'] or '?'}" for phase in body["phases"])
+
+
+def who(body: dict[str, Any]) -> str:
+    """Return name and identifiers of a patient."""
+    ids = ", ".join(f"{one['value']} ({one['issuer']})" if one["issuer"] else one["value"] for one in body["ids"])
+    return f"{body['name'] or 'no name'}  {ids or 'no ID'}"

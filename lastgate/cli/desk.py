@@ -1,0 +1,327 @@
+"""Finding dossiers, looking at them, and settling what holds them at the gate."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lastgate.cli.console import (
+    REFUSED,
+    AsUser,
+    JsonFlag,
+    PasswordFile,
+    account,
+    fractions,
+    house,
+    out,
+    period,
+    print_json,
+    print_table,
+    short,
+    who,
+)
+
+if TYPE_CHECKING:
+    from lastgate.wiring import House
+
+DossierName = Annotated[str, typer.Argument(help="Id of the dossier, or its beginning.", metavar="DOSSIER")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, in your words.")]
+
+
+class Outcome(StrEnum):
+    """How a course ended."""
+
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+    DIED = "died"
+    TRANSFERRED = "transferred"
+    NEVER_STARTED = "never-started"
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (find, show, gate, close, sign, deliver, seal):
+        app.command()(command)
+    app.command("choose-dose")(choose_dose)
+
+
+def find(
+    text: Annotated[str, typer.Argument(help="Name, pinyin, initials, ID, site, plan, machine ...")] = "",
+    patient: Annotated[str, typer.Option(help="Patient ID; * and ? are wildcards.")] = "",
+    name: Annotated[str, typer.Option(help="Patient name.")] = "",
+    site: Annotated[str, typer.Option(help="What was treated.")] = "",
+    modality: Annotated[str, typer.Option(help="photon, electron, proton, carbon, brachy.")] = "",
+    state: Annotated[str, typer.Option(help="open, ready or sealed.")] = "",
+    from_: Annotated[str, typer.Option("--from", help="Treated on or after this day.")] = "",
+    to: Annotated[str, typer.Option("--to", help="Treated on or before this day.")] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Find dossiers."""
+    from search.base import Kind
+    from search.query import Query
+
+    query = Query(
+        kind=Kind.DOSSIER,
+        text=text,
+        patient_id=patient,
+        name=name,
+        site=site,
+        modality=(modality,) if modality else (),
+        state=(state,) if state else (),
+        date_from=from_,
+        date_to=to,
+        limit=500,
+    )
+    with house() as opened:
+        found = [hit.body for hit in opened.hits(query)]
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            short(body["id"]),
+            who(body["patient"]),
+            ", ".join(body["sites"]),
+            period(body),
+            fractions(body),
+            body["state"],
+        )
+        for body in found
+    ]
+    columns = ("Dossier", "Patient", "Sites", "Treated", "Fractions", "State")
+    print_table(
+        f"{len(rows)} dossiers", columns, rows, empty="No dossier fits. Try fewer words, or a part of the name."
+    )
+
+
+def show(dossier: DossierName, as_json: JsonFlag = False) -> None:
+    """Show one dossier."""
+    from archive.answers import dossier_answer
+
+    with house() as opened:
+        _, found = opened.dossier(dossier)
+        body = dossier_answer(found)
+    if as_json:
+        print_json(body)
+        return
+    _print_dossier(body)
+
+
+def _print_dossier(body: dict[str, Any]) -> None:
+    out.print(f"[bold]{who(body['patient'])}[/]  born {body['patient']['birth_date'] or 'unknown'}")
+    out.print(f"Dossier {body['id']}: {body['state']}, {body['instances']} objects, {period(body)}")
+    rows = [
+        (
+            plan["label"] or plan["uid"],
+            plan["kind"],
+            plan["technique"],
+            plan["machine"],
+            f"{plan['fractions_delivered']}/{plan['fractions_planned'] or '?'}",
+            plan["delivery_state"],
+        )
+        for plan in body["plans"]
+    ]
+    print_table("Plans", ("Plan", "Rays", "Technique (inferred)", "Machine", "Fractions", "Delivered"), rows)
+    targets = [
+        (
+            target["name"],
+            target["laterality"],
+            _gy(target["prescribed_gy"]),
+            _gy(target["delivered_gy"]),
+            target["dose_type"],
+        )
+        for phase in body["phases"]
+        for target in phase["targets"]
+    ]
+    print_table(
+        "Targets", ("Target", "Side", "Prescribed", "Delivered", "Dose"), targets, empty="No target is prescribed."
+    )
+    for pause in body["interruptions"]:
+        out.print(
+            f"Interrupted from {pause['last_before']} to {pause['first_after']}: {pause['weekdays_missed']} weekdays"
+        )
+    _print_findings(body["findings"])
+
+
+def _gy(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f} Gy"
+
+
+def _print_findings(findings: list[dict[str, Any]]) -> None:
+    rows = [
+        (
+            one["id"],
+            one["severity"] if one["blocks"] or one["severity"] == "note" else "waived",
+            one["message"],
+            one["fix"],
+        )
+        for one in findings
+    ]
+    print_table("Findings", ("Finding", "Gravity", "What", "What to do"), rows, empty="Nothing holds it at the gate.")
+
+
+def gate(
+    dossier: Annotated[str, typer.Argument(help="Id of the dossier, or its beginning.", metavar="[DOSSIER]")] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """The work-list: what is missing; or the findings of one dossier."""
+    with house() as opened:
+        if dossier:
+            _gate_of_one(opened, dossier, as_json=as_json)
+            return
+        body = _worklist(opened)
+    if as_json:
+        print_json(body)
+        return
+    rows = [
+        (short(one["id"]), who(one["patient"]), period(one), one["state"], _counted(one["findings"]))
+        for one in body["dossiers"]
+    ]
+    print_table("At the gate", ("Dossier", "Patient", "Treated", "State", "Findings"), rows, empty="No dossier waits.")
+    if body["unattached"]:
+        loose = [
+            (who(one["patient"]), len(one["unattached"]), one["findings"][0]["message"]) for one in body["unattached"]
+        ]
+        print_table("Belongs to no course", ("Patient", "Objects", "What"), loose)
+    if body["quarantine"]:
+        kept = [(one["sha256"][:12], one["reason"], one["name"], one["message"]) for one in body["quarantine"]]
+        print_table("Quarantine", ("Object", "Reason", "Name", "What"), kept)
+
+
+def _gate_of_one(opened: "House", dossier: str, *, as_json: bool) -> None:
+    from archive.answers import finding_answer
+
+    _, found = opened.dossier(dossier)
+    findings = [finding_answer(finding) for finding in found.findings]
+    if as_json:
+        print_json({"id": found.id, "state": found.state.value, "findings": findings})
+    else:
+        out.print(f"Dossier {found.id}: {found.state.value}")
+        _print_findings(findings)
+    if any(finding.blocks for finding in found.findings):
+        raise typer.Exit(REFUSED)
+
+
+def _worklist(opened: "House") -> dict[str, Any]:
+    from lastgate.worklist import worklist
+
+    return worklist(opened)
+
+
+def _counted(findings: list[dict[str, Any]]) -> str:
+    blocking = [one["code"] for one in findings if one["blocks"]]
+    return ", ".join(
+        f"{code} x{blocking.count(code)}" if blocking.count(code) > 1 else code for code in dict.fromkeys(blocking)
+    )
+
+
+def close(
+    dossier: DossierName,
+    outcome: Annotated[Outcome, typer.Option(help="How the course ended.")],
+    last_date: Annotated[str, typer.Option(help="Day of the last treatment, such as 2026-03-31.")],
+    as_user: AsUser,
+    reason: Annotated[str, typer.Option(help="Needed unless it was completed.")] = "",
+    password_file: PasswordFile = None,
+) -> None:
+    """State that a course has ended."""
+    from archive.facts import Close
+
+    with house() as opened:
+        user = account(opened, as_user, password_file)
+        key, found = opened.dossier(dossier)
+        act = Close(plan_uids=(), outcome=outcome.value, last_date=_da(last_date), reason=reason)
+        after = opened.desk.close(key, found.id, act, account=user)
+        out.print(f"Closed {short(after.id)} as {after.outcome}; it is now {after.state.value}.")
+
+
+def sign(
+    dossier: DossierName,
+    finding: Annotated[str, typer.Argument(help="The finding, as `gate` shows it.")],
+    reason: Reason,
+    as_user: AsUser,
+    password_file: PasswordFile = None,
+) -> None:
+    """Sign that a finding may stand."""
+    with house() as opened:
+        user = account(opened, as_user, password_file)
+        key, found = opened.dossier(dossier)
+        after = opened.desk.waive(key, found.id, finding, reason=reason, account=user)
+        still = ", ".join(role for role in after.waivable_by if role not in {one.role for one in after.waivers})
+        out.print(f"Signed {after.id}." if after.is_waived else f"Signed {after.id}; it still needs a {still}.")
+
+
+def deliver(
+    dossier: DossierName,
+    plan: Annotated[str, typer.Argument(help="Label or UID of the plan.")],
+    was: Annotated[bool, typer.Option("--was-delivered/--was-not-delivered", help="What you state.")],
+    reason: Reason,
+    as_user: AsUser,
+    password_file: PasswordFile = None,
+) -> None:
+    """State whether a plan without treatment records was delivered."""
+    from archive.facts import SetDeliveryState
+    from archive.journal import Event
+
+    with house() as opened:
+        user = account(opened, as_user, password_file)
+        key, found = opened.dossier(dossier)
+        uid = _plan_uid(opened, found.id, plan)
+        act = SetDeliveryState(plan_uid=uid, delivered=was, reason=reason)
+        event = Event(act="deliver", account=user.name, subject={"dossier": found.id, "plan": uid, "delivered": was})
+        opened.desk.settle(key, act, account=user, event=event)
+        out.print(f"Plan {plan} is {'delivered' if was else 'not delivered'}, as {user.name} states.")
+
+
+def choose_dose(
+    dossier: DossierName,
+    plan: Annotated[str, typer.Argument(help="Label or UID of the plan.")],
+    dose: Annotated[str, typer.Argument(help="SOP Instance UID of the dose grid that counts.")],
+    reason: Reason,
+    as_user: AsUser,
+    password_file: PasswordFile = None,
+) -> None:
+    """Choose which dose grid of a plan counts (a physicist does)."""
+    from archive.errors import Refused
+    from archive.facts import ChooseDose
+    from archive.journal import Event
+
+    with house() as opened:
+        user = account(opened, as_user, password_file)
+        if user.role != "physicist":
+            raise Refused(f"A {user.role} may not choose a dose grid", hint="Ask a physicist.")
+        key, found = opened.dossier(dossier)
+        uid = _plan_uid(opened, found.id, plan)
+        act = ChooseDose(plan_uid=uid, dose_uid=dose, reason=reason)
+        event = Event(act="choose-dose", account=user.name, subject={"dossier": found.id, "plan": uid, "dose": dose})
+        opened.desk.settle(key, act, account=user, event=event)
+        out.print(f"Dose {dose} counts for plan {plan}.")
+
+
+def seal(dossier: DossierName, as_user: AsUser, password_file: PasswordFile = None) -> None:
+    """Seal a ready dossier, or add to a sealed one what came since."""
+    with house() as opened:
+        user = account(opened, as_user, password_file)
+        key, found = opened.dossier(dossier)
+        after = opened.desk.seal(key, found.id, account=user)
+        out.print(f"Sealed {after.id} as version {after.version}: {len(after.instances)} objects.")
+
+
+def _plan_uid(opened: "House", dossier: str, name: str) -> str:
+    from archive.errors import Ambiguous, NotFound
+
+    _, found = opened.dossier(dossier)
+    fitting = [plan.uid for plan in found.plans if name in (plan.uid, plan.header.label)]
+    if not fitting:
+        raise NotFound(f"The dossier has no plan {name!r}", hint="Run `lastgate show DOSSIER` to see its plans.")
+    if len(fitting) > 1:
+        raise Ambiguous(f"The dossier has {len(fitting)} plans {name!r}", hint="Name it by its UID.")
+    return fitting[0]
+
+
+def _da(text: str) -> str:
+    from datetime import date
+
+    try:
+        return date.fromisoformat(text).strftime("%Y%m%d")
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no day; write it as 2026-03-31") from error

@@ -1,0 +1,80 @@
+"""Keeping the archive: fixity, index, journal."""
+
+from typing import Annotated
+
+import typer
+
+from lastgate.cli.console import REFUSED, JsonFlag, err, house, out, print_json, print_table
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (verify, rebuild, journal, doctor):
+        app.command()(command)
+
+
+def verify(
+    dossier: Annotated[str, typer.Argument(help="One dossier; all sealed ones if left out.")] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Read sealed dossiers back and compare every digest and seal."""
+    from rich.progress import track
+
+    with house() as opened:
+        names = [opened.dossier(dossier)[1].id] if dossier else list(opened.vault.dossiers())
+        wrong = [
+            problem
+            for name in track(names, description="Reading back", console=err, disable=as_json, transient=True)
+            for problem in opened.vault.check(name)
+        ]
+    if as_json:
+        print_json({"dossiers": len(names), "problems": wrong})
+    else:
+        for problem in wrong:
+            out.print(problem)
+        out.print(f"{len(names)} sealed dossiers read back, {len(wrong)} problems.")
+    if wrong:
+        raise typer.Exit(REFUSED)
+
+
+def rebuild() -> None:
+    """Build the index anew from the object store."""
+    with house() as opened:
+        out.print(f"The index holds {opened.rebuild()} documents.")
+
+
+def journal(
+    verify_chain: Annotated[bool, typer.Option("--verify", help="Check the chain of every node.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Who did what; with --verify, prove that nothing was changed or left out."""
+    with house() as opened:
+        opened.journal.flush()
+        checked = opened.journal.verify() if verify_chain else None
+        events = list(opened.journal.events())
+    if as_json:
+        print_json({"events": events, "verified": checked})
+        return
+    rows = [(one["at"][:19], one["account"], one["act"], one["outcome"], _told(one["subject"])) for one in events]
+    print_table("Journal", ("Time (UTC)", "Who", "Act", "Outcome", "What"), rows, empty="Nothing was done yet.")
+    if checked is not None:
+        out.print(f"The chain is whole: {checked} events, signed to the end.")
+
+
+def doctor() -> None:
+    """Prove on the running stores what the archive relies on."""
+    with house() as opened:
+        for name, store in (("work", opened.stores.work), ("vault", opened.stores.locked)):
+            store.self_test()
+            capable = store.capabilities
+            lock = "locks versions itself" if capable.locks_versions else "locks by this program only"
+            durable = (
+                "keeps what it acknowledged through a power cut" if capable.durable_on_return else "may lose seconds"
+            )
+            out.print(f"{name} store ({capable.name}): fit; it {durable}, {lock}.")
+        opened.index.check()
+        out.print("index: readable.")
+
+
+def _told(subject: dict[str, object]) -> str:
+    return ", ".join(f"{name} {str(value)[:40]}" for name, value in subject.items())

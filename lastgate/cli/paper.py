@@ -1,0 +1,73 @@
+"""What goes out on paper: the summary, and what a person enters for it."""
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lastgate.cli.console import REFUSED, AsUser, PasswordFile, account, house, out
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(enter)
+    app.command()(summary)
+
+
+Dossier = Annotated[str, typer.Argument(help="Id of the dossier, or its beginning.", metavar="DOSSIER")]
+
+
+def enter(
+    dossier: Dossier,
+    file: Annotated[Path, typer.Argument(help="TOML or JSON file with what DICOM does not hold.", exists=True)],
+    as_user: AsUser,
+    password_file: PasswordFile = None,
+) -> None:
+    """Enter diagnosis, side effects, visits and the like for the summary of a course."""
+    from archive.facts import EnterSummary
+    from archive.journal import Event
+    from reports.entries import entries_as_mapping, entries_from_text
+
+    entries = entries_from_text(file.read_text("utf-8"), is_json=file.suffix == ".json")
+    with house() as opened:
+        user = account(opened, as_user, password_file)
+        key, found = opened.dossier(dossier)
+        act = EnterSummary(plan_uids=found.plan_uids, entries=entries_as_mapping(entries))
+        event = Event(act="enter-summary", account=user.name, subject={"dossier": found.id})
+        opened.desk.settle(key, act, account=user, event=event)
+        out.print(f"Entered for the summary of {found.id[:10]}.")
+
+
+def summary(
+    dossier: Dossier,
+    as_user: AsUser,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The PDF to write.")],
+    language: Annotated[str, typer.Option("--lang", help="zh, en or both.")] = "both",
+    audience: Annotated[str, typer.Option("--for", help="patient, doctor or both.")] = "both",
+    created: Annotated[str, typer.Option("--date", help="Date of the paper; today if left out.")] = "",
+    password_file: PasswordFile = None,
+) -> None:
+    """Print the plain-language summary of a course."""
+    from lastgate.papers import print_summary
+    from reports.render import Audience, Language
+
+    try:
+        languages = (Language.ZH, Language.EN) if language == "both" else (Language(language),)
+        reader = Audience(audience)
+    except ValueError as error:
+        raise typer.BadParameter("--lang is zh, en or both; --for is patient, doctor or both") from error
+    day = date.fromisoformat(created) if created else date.today()
+    with house() as opened:
+        user = account(opened, as_user, password_file)
+        key, found = opened.dossier(dossier)
+        record = opened.desk.record(key)
+        paper = print_summary(
+            opened, record, found, languages=languages, audience=reader, account=user.name, created=day
+        )
+    output.write_bytes(paper.pdf)
+    out.print(f"Wrote {output} (number {paper.number}).")
+    if paper.is_draft:
+        out.print("It is a DRAFT: these are not recorded yet: " + ", ".join(paper.lacking))
+        out.print("Enter them: lastgate enter DOSSIER FILE.toml --as USER (docs/summary-entries.md).")
+        raise typer.Exit(REFUSED)

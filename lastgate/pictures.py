@@ -1,0 +1,80 @@
+"""Isodose pictures of a composite: planes through the hottest voxel of a target, over the planning image."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from courses.answers import structures_of
+from courses.composite import Composite
+from courses.reading import Reader
+from dose.planes import Orientation, PlaneCut, cut, hottest_point_mm
+from dose.structures import Structure
+from reports.figures import IsodosePicture, Outline
+
+_COLOURS = ("#e31a1c", "#33a02c", "#6a3d9a", "#b15928", "#1f78b4", "#ff7f00")
+_TARGETS = frozenset({"PTV", "CTV", "GTV"})
+_PIXEL_MM = 1.0
+
+
+def isodose_picture(composite: Composite, reader: Reader, *, language: str = "en") -> IsodosePicture:
+    """Return axial, coronal and sagittal planes with isodoses in Gy, targets outlined, and where it all comes from."""
+    through = hottest_point_mm(composite.total.grid)
+    image = reader.image(composite.image) if composite.image else None
+    cuts = [cut(way, through, composite.total.grid, image=image, pixel_mm=_PIXEL_MM) for way in Orientation]
+    targets = [one for one in structures_of(composite.onto, reader) if one.interpreted_type in _TARGETS][
+        : len(_COLOURS)
+    ]
+    reference, name = _reference(composite)
+    return IsodosePicture(
+        cuts=cuts,
+        reference_gy=reference,
+        reference_name=name,
+        unit="Gy" if composite.dose_type == "PHYSICAL" else "Gy(RBE)",
+        outlines=[
+            Outline(name=one.name, colour=colour, lines_mm=[_lines(one, plane) for plane in cuts])
+            for one, colour in zip(targets, _COLOURS, strict=False)
+        ],
+        provenance=_provenance(composite),
+        language=language,
+    )
+
+
+def _reference(composite: Composite) -> tuple[float, str]:
+    """Return what 100 percent means: the highest prescription of the course shown, else the highest known dose."""
+    prescribed = [
+        (target.prescribed_gy, target.name)
+        for phase in composite.onto.phases
+        for target in phase.targets
+        if target.prescribed_gy
+    ]
+    if prescribed:
+        dose, target = max(prescribed)
+        return dose, f"prescription {target}"
+    return composite.total.grid.max_gy, "highest known dose"
+
+
+def _lines(structure: Structure, plane: PlaneCut) -> Sequence[npt.NDArray[np.float64]]:
+    """Return the contours drawn on an axial plane; other planes cut between contours and show none."""
+    if plane.orientation is not Orientation.AXIAL:
+        return []
+    heights = sorted({round(float(points[0, 2]), 2) for points in structure.closed})
+    near = min(heights, key=lambda height: abs(height - plane.position_mm), default=None)
+    step = min(np.diff(heights), default=3.0)
+    if near is None or abs(near - plane.position_mm) > step:
+        return []
+    drawn = [points for points in structure.closed if abs(points[0, 2] - near) < 0.01]
+    return [np.vstack([points, points[:1]])[:, :2] for points in drawn]
+
+
+def _provenance(composite: Composite) -> list[str]:
+    lines = []
+    for share in composite.shares:
+        label = share.plan.header.label or share.plan.uid
+        if share.reason_not_summed:
+            lines.append(f"{label}: not summed, {share.reason_not_summed}")
+        else:
+            way = share.mapping.kind if share.mapping else ""
+            given = f"{share.plan.fraction_equivalents:g} of {share.plan.fractions_planned or '?'} fractions"
+            lines.append(f"{label}: {share.source} grid, {given}, frame of reference: {way}")
+    return lines

@@ -1,0 +1,117 @@
+"""Joins the parts through which things come in: spool, filer and DICOM node of one house."""
+
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from archive.headers import Identifier
+from ingest.errors import FilerBusy
+from ingest.filer import Filer, Ports
+from ingest.import_folder import ImportLine, ImportReport, import_paths
+from ingest.node import Node, NodeSettings
+from ingest.spool import Spool
+from lastgate.wiring import House, utc_now
+
+_ASK_AGAIN_S = 0.2
+
+
+def filer_of(house: House) -> Filer:
+    """Return the filer of this node; only one process at a time gets to work with it."""
+    ports = Ports(
+        store=house.stores.work,
+        facts=house.facts,
+        on_facts=house.on_facts,
+        record=house.journal.append,
+        clock=utc_now,
+        find_instance=house.patients_with,
+    )
+    return Filer(house.home / "spool", ports, grace=timedelta(seconds=house.settings.spool_grace_s))
+
+
+def take_in(
+    house: House,
+    paths: Sequence[Path],
+    *,
+    patient: Identifier | None = None,
+    on_progress: Callable[[ImportLine], None] | None = None,
+) -> ImportReport:
+    """Import files and return what became of each, once their facts are folded.
+
+    Where a running node files for this house, it is waited for.
+    """
+    spool = Spool(house.home / "spool" / f"import-{os.getpid()}", clock=utc_now)
+    filer = filer_of(house)
+    try:
+        return import_paths(
+            paths,
+            spool,
+            patient=patient,
+            issuer=house.settings.node.issuer,
+            settle=lambda numbers: _settle(filer, spool, numbers),
+            on_progress=on_progress,
+        )
+    finally:
+        spool.close()
+
+
+def _settle(filer: Filer, spool: Spool, numbers: Sequence[int]) -> None:
+    """File what the spool holds; while another process of this node files, wait for it to take ours."""
+    while len(spool.outcomes(numbers)) < len(numbers):
+        try:
+            filer.drain()
+        except FilerBusy:
+            time.sleep(_ASK_AGAIN_S)
+
+
+class Reception:
+    """The node of a house with its filer, while they run."""
+
+    def __init__(self, house: House, port: int) -> None:
+        self.house = house
+        self.port = port
+        self._filer = filer_of(house)
+
+    def file(self) -> Counter[str]:
+        """File at once what has come in and return how many objects became what."""
+        return self._filer.drain()
+
+
+@contextmanager
+def receiving(house: House, *, port: int | None = None) -> Iterator[Reception]:
+    """Run the DICOM node of a house; `port` 0 takes a free one."""
+    settings = house.settings.node
+    spool = Spool(house.home / "spool" / f"node-{os.getpid()}", clock=utc_now)
+    node = Node(
+        NodeSettings(
+            ae_title=settings.aet,
+            bind=settings.host,
+            port=settings.port if port is None else port,
+            checks_called_ae=settings.require_called_aet,
+            associations=settings.most_associations,
+            issuer=settings.issuer,
+        ),
+        spool,
+    )
+    try:
+        yield Reception(house, node.start())
+    finally:
+        node.stop()
+        spool.close()
+
+
+def serve_until(house: House, stop: threading.Event, *, on_start: Callable[[int], None]) -> None:
+    """Receive and file until `stop` is set; events are chained into the journal every minute."""
+    with receiving(house) as reception:
+        filer = filer_of(house)
+        thread = threading.Thread(target=filer.run, args=(stop,), name="filer", daemon=True)
+        thread.start()
+        on_start(reception.port)
+        while not stop.wait(timeout=60):
+            house.journal.flush()
+            filer.release()
+        thread.join()

@@ -1,0 +1,260 @@
+"""Where all parts are chosen and joined: one `House` is built from one `Settings`.
+
+Rooms read no settings and no environment; they are handed what they need here.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archive.accounts import Accounts
+from archive.desk import Desk
+from archive.errors import Ambiguous, NotFound
+from archive.facts import FactStore, PatientKey
+from archive.gate import Gate
+from archive.journal import Journal
+from archive.model import Dossier, PatientRecord
+from archive.signing import SigningKey
+from archive.vault import Vault
+from lastgate.settings import Settings, SettingsError
+from search.base import Engine, Hit, Kind
+from search.projection import documents
+from search.query import Query
+from search.refresh import PatientFold, Refresher
+from storage.base import ObjectStore
+from storage.filesystem import FilesystemStore
+
+if TYPE_CHECKING:
+    from courses.reading import Reader
+
+MOST_NAMED = 3
+"""So many of several fitting names are shown."""
+
+
+def utc_now() -> datetime:
+    """Return the time as aware UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """The object stores of a site: one for what may change place, one that locks."""
+
+    work: ObjectStore
+    locked: ObjectStore
+
+
+class House:
+    """All parts of a running Lastgate, made when they are first asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.home = settings.home.absolute()
+
+    @cached_property
+    def stores(self) -> Stores:
+        """The object stores the settings name."""
+        if self.settings.store.kind == "s3":
+            return self._s3_stores()
+        store = FilesystemStore(self.settings.store.root or self.home / "archive")
+        return Stores(work=store, locked=store)
+
+    def _s3_stores(self) -> Stores:
+        from storage.s3 import S3Store, connect, ensure_bucket
+
+        settings = self.settings.store
+        client = connect(
+            settings.endpoint_url or None,
+            settings.region,
+            _secret("store.access_key_file", settings.access_key_file),
+            _secret("store.secret_key_file", settings.secret_key_file),
+        )
+        ensure_bucket(client, settings.bucket, lock=False)
+        ensure_bucket(client, settings.vault_bucket, lock=True)
+        return Stores(work=S3Store(client, settings.bucket), locked=S3Store(client, settings.vault_bucket))
+
+    @cached_property
+    def key(self) -> SigningKey:
+        """The node's private key, made on first use."""
+        return SigningKey.load_or_create(self.home / "keys" / f"{self.settings.node.id}.pem")
+
+    @cached_property
+    def facts(self) -> FactStore:
+        """Receipts and decisions."""
+        return FactStore(self.stores.work, node=self.settings.node.id)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """Who may act."""
+        return Accounts(self.stores.work)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """Who did what."""
+        return Journal(
+            locked=self.stores.locked,
+            site=self.stores.work,
+            node=self.settings.node.id,
+            outbox=self.home / "spool" / "journal-outbox.db",
+            key=self.key,
+            clock=utc_now,
+        )
+
+    @cached_property
+    def vault(self) -> Vault:
+        """Sealed dossiers."""
+        return Vault(work=self.stores.work, locked=self.stores.locked)
+
+    @cached_property
+    def index(self) -> Engine:
+        """The engine that makes dossiers findable."""
+        if self.settings.index.kind == "elasticsearch":
+            from search.elastic import connect
+
+            return connect([self.settings.index.url], name=self.settings.index.name)
+        from search.sqlite import SqliteEngine
+
+        self.home.mkdir(parents=True, exist_ok=True)
+        return SqliteEngine(self.home / "index.sqlite")
+
+    @cached_property
+    def desk(self) -> Desk:
+        """Where people settle things."""
+        return Desk(
+            facts=self.facts,
+            gate=Gate(),
+            vault=self.vault,
+            journal=self.journal,
+            key=self.key,
+            clock=utc_now,
+            on_facts=self.on_facts,
+            retain=self._retain,
+        )
+
+    @cached_property
+    def reader(self) -> "Reader":
+        """Reads instances as data sets."""
+        from courses.reading import Reader
+
+        return Reader(self.stores.work)
+
+    def _retain(self, _: Dossier) -> datetime:
+        now = utc_now()
+        try:
+            return now.replace(year=now.year + self.settings.retention_years)
+        except ValueError:  # 29 February
+            return now.replace(year=now.year + self.settings.retention_years, day=28)
+
+    def on_facts(self, key: PatientKey) -> None:
+        """Fold a patient again and write the index: the port the archive calls after every new fact."""
+        Refresher(self.index).write(self._fold(self.desk.record(key)))
+
+    def rebuild(self) -> int:
+        """Build the index anew from the object store alone and return how many documents it holds."""
+        folds = (self._fold(self.desk.record(key)) for key in self.facts.patients())
+        return Refresher(self.index).rebuild(folds)
+
+    @staticmethod
+    def _fold(record: PatientRecord) -> PatientFold:
+        return PatientFold(patient_key=record.key, version=record.version, documents=documents(record))
+
+    def patients_with(self, instance_uid: str) -> frozenset[PatientKey]:
+        """Return under which patients an instance is known, by the index."""
+        query = Query(kind=Kind.SERIES, instance_uids=(instance_uid,))
+        return frozenset(PatientKey(hit.patient_key) for hit in self.index.search(query).hits)
+
+    def hits(self, query: Query) -> Iterator[Hit]:
+        """Yield all hits of a query, page by page."""
+        while True:
+            page = self.index.search(query)
+            yield from page.hits
+            if page.next_cursor is None:
+                return
+            query = replace(query, cursor=page.next_cursor)
+
+    def dossier(self, name: str) -> tuple[PatientKey, Dossier]:
+        """Return the dossier with this id, an alias, or the beginning of one.
+
+        Raises
+        ------
+        NotFound, Ambiguous
+            None or several begin so.
+        """
+        found = {}
+        for hit in self.hits(Query(kind=Kind.DOSSIER, text=name)):
+            known = (hit.body["id"], *hit.body.get("aliases", ()))
+            if any(one.startswith(name.lower()) for one in known):
+                found[hit.body["id"]] = PatientKey(hit.patient_key)
+        if not found:
+            raise NotFound(f"There is no dossier {name!r}")
+        if len(found) > 1:
+            raise Ambiguous(f"{name!r} fits {len(found)} dossiers: {', '.join(sorted(found)[:MOST_NAMED])} ...")
+        identity, key = next(iter(found.items()))
+        return key, self.desk.dossier(key, identity)
+
+    def patient(self, name: str) -> PatientRecord:
+        """Return the patient with this identifier, or the one of a dossier whose id begins so.
+
+        Raises
+        ------
+        Ambiguous
+            The identifier fits two persons: they are told apart by its issuer (``ISSUER/ID``).
+        NotFound
+            Nobody has it.
+        """
+        issuer, _, value = name.rpartition("/")
+        keys = {hit.patient_key for hit in self.hits(Query(kind=Kind.PATIENT, patient_id=value, issuer=issuer))}
+        if not keys:
+            return self.desk.record(self.dossier(name)[0])
+        if len(keys) > 1:
+            raise Ambiguous(
+                f"{len(keys)} patients have the identifier {value!r}", hint="Name its issuer: ISSUER/ID, or a dossier."
+            )
+        return self.desk.record(PatientKey(keys.pop()))
+
+    def quarantined(self) -> list[dict[str, Any]]:
+        """Return what lies in quarantine, with the reasons."""
+        from ingest.quarantine import Quarantine
+
+        return [
+            {
+                "sha256": note.sha256,
+                "bytes": note.size_bytes,
+                "reason": note.reason,
+                "message": note.message,
+                "hint": note.hint,
+                "name": note.names.sop_instance_uid or note.source.name,
+                "since": note.received_at.date().isoformat(),
+            }
+            for note in Quarantine(self.stores.work).list()
+        ]
+
+    def close(self) -> None:
+        """Chain what waits in the journal and let go of files and connections."""
+        if "journal" in self.__dict__:
+            self.journal.flush()
+        if "index" in self.__dict__:
+            self.index.close()
+
+
+@contextmanager
+def open_house(settings: Settings) -> Iterator[House]:
+    """Build a house and close it at the end."""
+    house = House(settings)
+    try:
+        yield house
+    finally:
+        house.close()
+
+
+def _secret(name: str, path: Path | None) -> str:
+    if path is None:
+        raise SettingsError(f"{name} is not set: with S3 it names the file that holds the credential")
+    try:
+        return path.read_text("utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{name}: {path} can't be read: {error.strerror}") from error
