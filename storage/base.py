@@ -178,7 +178,13 @@ class ObjectStore(Protocol):
         ...
 
     def list(self, prefix: str) -> Iterator[ObjectStat]:
-        """Yield the newest state of all objects whose key begins with `prefix`, in order of key."""
+        """Yield the newest state of all objects whose key begins with `prefix`, in order of key.
+
+        The order is that of the keys' bytes, with one exception: some S3
+        servers (SeaweedFS) give what lies in the folder ``a/`` before its
+        sibling ``a-b``, although ``-`` sorts before ``/``. The objects of one
+        folder are always in order.
+        """
         ...
 
     def copy_if_absent(self, source_key: str, key: str, *, sha256: str, source: "ObjectStore | None" = None) -> Version:

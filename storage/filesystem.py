@@ -134,9 +134,10 @@ class FilesystemStore:
                 durable.finish(descriptor, after_ns=found.st_mtime_ns if found else 0)
                 if found is not None:
                     return shelf.rename(name, key)
-                if not shelf.link(name, key):
+                version = shelf.link(name, key)
+                if version is None:
                     raise Replaced(f"{key} was written by somebody else meanwhile")
-                return shelf.version(key)
+                return version
 
     def read(
         self, key: str, *, start: int = 0, stop: int | None = None, version: Version | None = None
@@ -189,16 +190,13 @@ class FilesystemStore:
 
     def delete(self, key: str, *, version: Version | None = None) -> None:
         """See `ObjectStore.delete`; folders that become empty go too (OCFL 1.1 allows none)."""
-        path = self._shelf.path(key)
         with self._shelf.writing(f"deleting {key}"), self._shelf.locked(key):
-            found = tree.stat_file(path)
+            found = tree.stat_file(self._shelf.path(key))
             if found is None or (version is not None and version.tag != tree.tag_of(found)):
                 return
             self._refuse_if_retained(key)
-            path.unlink()
-            durable.sync_folder(path.parent)
+            self._shelf.remove(key)
             self._records.forget(key)
-            tree.remove_empty_folders(path.parent, below=self.root)
 
     def retain_until(self, version: Version, until: datetime) -> None:
         """See `ObjectStore.retain_until`; the digest of the locked bytes is recorded with the lock."""
@@ -217,7 +215,7 @@ class FilesystemStore:
     def retention(self, version: Version) -> datetime | None:
         """See `ObjectStore.retention`; a lock that has ended is None."""
         with translated(f"reading the lock of {version.key}"):
-            record = self._records.of(check_key(version.key))
+            record = self._records.of(version.key)
         return record.until if record and record.until > self._now() else None
 
     def repair(self, key: str, source: BinaryIO, *, sha256: str, size_bytes: int) -> Version:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from storage.base import check_key
 from storage.durable import replace_file, sync_folder
 from storage.errors import StoreUnavailable
 
@@ -55,7 +56,7 @@ class RetentionRecords:
             The record is there but damaged: its object counts as locked.
         """
         try:
-            text = (self._folder / key).read_bytes()
+            text = self._path(key).read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
         try:
@@ -81,13 +82,16 @@ class RetentionRecords:
             },
             indent=1,
         )
-        replace_file(self._folder / key, text.encode() + b"\n", temporary=self._temporary)
+        replace_file(self._path(key), text.encode() + b"\n", temporary=self._temporary)
 
     def forget(self, key: str) -> None:
         """Drop the record of an object that is gone."""
-        path = self._folder / key
+        path = self._path(key)
         try:
             path.unlink()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return
         sync_folder(path.parent)
+
+    def _path(self, key: str) -> Path:
+        return self._folder / check_key(key)

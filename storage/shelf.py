@@ -4,10 +4,11 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from storage import durable, tree
 from storage.base import Version, check_key
@@ -15,7 +16,9 @@ from storage.disk_errors import translated
 from storage.errors import BadKey, DigestMismatch, KeyTaken, ObjectMissing, StoreUnavailable
 from storage.reading import mismatch
 
-_ATTEMPTS = 10
+T = TypeVar("T")
+
+_ATTEMPTS = 100
 _KNOWN_FOLDERS = 50_000
 _MARK = b'{"format": "lastgate/filesystem-store/1"}\n'
 
@@ -116,39 +119,61 @@ class Shelf:
     def publish(self, name: Path, key: str, *, sha256: str, size_bytes: int) -> Version:
         """Give the finished file `name` its lasting name, unless something stands there; durable on return."""
         for _ in range(_ATTEMPTS):
-            if self.link(name, key):
-                return self.version(key)
-            standing = self.standing(key, sha256=sha256, size_bytes=size_bytes)
-            if standing is not None:
-                return standing
+            version = self.link(name, key) or self.standing(key, sha256=sha256, size_bytes=size_bytes)
+            if version is not None:
+                return version
         raise StoreUnavailable(f"{key} comes and goes while it is being stored")
 
-    def link(self, name: Path, key: str) -> bool:
-        """Hard-link `name` under `key`, durable on return; False if something stands there."""
+    def link(self, name: Path, key: str) -> Version | None:
+        """Hard-link `name` under `key`, durable on return; None if something stands there."""
         path = self.path(key)
-        self._make_room(path.parent)
-        try:
-            os.link(name, path, follow_symlinks=False)
-        except FileExistsError:
-            return False
-        except FileNotFoundError:
-            if not name.exists():
+        version = Version(key=key, tag=tree.tag_of(name.stat()))
+
+        def act() -> Version | None:
+            try:
+                os.link(name, path, follow_symlinks=False)
+            except FileExistsError:
+                if path.is_dir():
+                    raise BadKey(f"{key} can't be stored: it is the folder of other keys") from None
+                return None
+            try:
+                durable.sync_folder(path.parent)
+            except durable.SyncFailed:
+                path.unlink(missing_ok=True)  # or a second try would find it standing and call it safe
                 raise
-            return self.link(name, key)  # somebody removed the empty folder under our hands
-        try:
-            durable.sync_folder(path.parent)
-        except durable.SyncFailed:
-            path.unlink(missing_ok=True)  # or a second try would find it standing and call it safe
-            raise
-        return True
+            return version
+
+        return self._in_folder(path.parent, act)
 
     def rename(self, name: Path, key: str) -> Version:
         """Put the finished file `name` over what stands under `key`, durable on return."""
         path = self.path(key)
-        self._make_room(path.parent)
-        name.replace(path)
-        durable.sync_folder(path.parent)
-        return self.version(key)
+        version = Version(key=key, tag=tree.tag_of(name.stat()))
+
+        def act() -> Version:
+            name.replace(path)
+            durable.sync_folder(path.parent)
+            return version
+
+        return self._in_folder(path.parent, act)
+
+    def remove(self, key: str) -> None:
+        """Remove the file under `key`, durable on return, and the folders that become empty (OCFL 1.1 allows none)."""
+        path = self.path(key)
+        path.unlink()
+        for folder in path.parents:
+            with suppress(FileNotFoundError):  # another has just removed the empty folder
+                durable.sync_folder(folder)
+                break
+        tree.remove_empty_folders(path.parent, below=self.root)
+
+    def _in_folder(self, folder: Path, act: Callable[[], T]) -> T:
+        """Make `folder` durable and act in it; again, if somebody removed the empty folder under our hands."""
+        for _ in range(_ATTEMPTS):
+            with suppress(FileNotFoundError):
+                self._make_room(folder)
+                return act()
+        raise StoreUnavailable(f"{folder} comes and goes while something is stored there")
 
     def _make_room(self, folder: Path) -> None:
         if not folder.is_dir():
@@ -157,7 +182,11 @@ class Shelf:
         self._sync_folders(folder)
 
     def _sync_folders(self, folder: Path) -> None:
-        """Make the name of `folder` durable, once per process: whoever made it may not have come to its fsync."""
+        """Make the name of `folder` durable, once per process: whoever made it may not have come to its fsync.
+
+        ext4 and XFS write their journals in order, so that there the fsync of
+        an entry covers the making of its folder; this is for all others.
+        """
         if len(self._known_folders) > _KNOWN_FOLDERS:
             self._known_folders.clear()
         while folder != self.root and folder not in self._known_folders:

@@ -21,8 +21,13 @@ PIECE_BYTES = 1 << 20
 
 
 def version_of(key: str, etag: str, version_id: str | None) -> Version:
-    """Return the version a server's answer names; the id "null" means that the bucket keeps none."""
-    return Version(key=key, tag=etag, version_id=None if version_id in {None, "", "null"} else version_id)
+    """Return the version a server's answer names.
+
+    The id "null" means that the bucket keeps none. SeaweedFS leaves out the
+    quotes of the ETag in its answer to a copy, and only there.
+    """
+    named = None if version_id in {None, "", "null"} else version_id
+    return Version(key=key, tag='"{}"'.format(etag.strip('"')), version_id=named)
 
 
 def head(bucket: Bucket, key: str, version_id: str | None = None) -> "HeadObjectOutputTypeDef":

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, BinaryIO
 from uuid import uuid4
 
 from storage.base import Capabilities, ObjectStat, ObjectStore, Version, check_key, check_prefix
-from storage.errors import DigestMismatch, KeyTaken, ObjectMissing, Replaced, Retained, StoreUnavailable, StoreUnfit
+from storage.errors import (
+    BadKey,
+    DigestMismatch,
+    KeyTaken,
+    ObjectMissing,
+    Replaced,
+    Retained,
+    StoreUnavailable,
+    StoreUnfit,
+)
 from storage.reading import copy_through, read_back
 from storage.retention import whole_seconds
 from storage.s3 import connection, locks, proof, reading, writing
@@ -116,6 +125,7 @@ class S3Store:
                         raise
                 if there := self._standing(key, sha256, size_bytes):
                     return there
+        self._refuse_folder(key)
         raise StoreUnavailable(f"{key} comes and goes while it is being stored")
 
     def _send(
@@ -164,6 +174,7 @@ class S3Store:
                 found = self._head(key)
                 if found.get("Metadata", {}).get(_MARK) == mark:
                     return version_of(key, found["ETag"], found.get("VersionId"))
+            self._refuse_folder(key)
             raise Replaced(f"{key} is no longer what it was when it was read") from refused
 
     def read(
@@ -239,6 +250,7 @@ class S3Store:
                     raise
             else:
                 return version
+        self._refuse_folder(key)
         raise StoreUnavailable(f"{source_key} or {key} keeps changing while it is copied")
 
     def _copy(self, origin: "S3Store", stat: ObjectStat, key: str, sha256: str) -> Version:
@@ -353,6 +365,11 @@ class S3Store:
         except DigestMismatch as mismatch:
             raise KeyTaken(f"Other bytes stand under {key} in the bucket {self._bucket.name}") from mismatch
         raise KeyTaken(f"Other bytes stand under {key} in the bucket {self._bucket.name}; nothing was written")
+
+    def _refuse_folder(self, key: str) -> None:
+        """Raise `BadKey` if keys lie below `key`: some servers then say 412 to a put and 404 to a HEAD."""
+        if next(self.list(f"{key}/"), None) is not None:
+            raise BadKey(f"{key} can't be stored: it is the folder of other keys")
 
     def _good(self, key: str, sha256: str, size_bytes: int) -> Version | None:
         """Return the version under `key` if its bytes are good; what can't be read is not."""
