@@ -164,7 +164,7 @@ class IsodosePicture:
             for colour, percent in zip(_COLOURS, self.levels_percent, strict=False)
         ]
         entries.extend((outline.colour, outline.name) for outline in self.outlines)
-        if any(not bool(cut.known.all()) for cut in self.cuts):
+        if any(not _is_all_known(cut) for cut in self.cuts):
             entries.append(("", str(words["unknown"])))
         reference = f"{words['of']} {number(self.reference_gy)}{NBSP}{self.unit}, {self.reference_name}"
         return [*entries, (_NO_SWATCH, reference)]
@@ -329,6 +329,11 @@ def _window(cut: PlaneCut) -> _Window:
         width_mm=(column_range.stop - column_range.start) * pixel[0],
         height_mm=(row_range.stop - row_range.start) * pixel[1],
     )
+
+
+def _is_all_known(cut: PlaneCut) -> bool:
+    window = _window(cut)
+    return bool(cut.known[window.rows, window.columns].all())
 
 
 def _range(places: npt.NDArray[np.intp], count: int, margin: int) -> slice:

@@ -101,7 +101,11 @@ def may_break(text: str, place: int) -> bool:
 def _number_and_unit(text: str, place: int) -> bool:
     """Whether the space before `place` stands between a number and the word it counts."""
     head = text[max(0, place - 24) : place - 1]
-    return bool(re.search(r"(?<![\w-])\d[\d.,]*$", head)) and text[place].isalpha() and not WIDE.match(text[place])
+    return (
+        bool(re.search(r"(?<![A-Za-z0-9_.-])\d[\d.,]*$", head))
+        and text[place].isalpha()
+        and not WIDE.match(text[place])
+    )
 
 
 def _inside_date(text: str, place: int) -> bool:
