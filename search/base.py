@@ -4,7 +4,7 @@
 each with a plain evaluation in memory: same hits, same order.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -75,6 +75,28 @@ class Stored:
     kind: Kind
     version: int
     is_tombstone: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientVersions:
+    """How current the documents of one patient are.
+
+    Parameters
+    ----------
+    oldest_living
+        Lowest version of a living document, None if all are buried.
+    newest
+        Highest version of all, tombstones included: compare it with the number of facts.
+    """
+
+    patient_key: str
+    oldest_living: int | None
+    newest: int
+
+    @property
+    def is_uneven(self) -> bool:
+        """Whether a living document is older than the newest fold, so that fold did not have it."""
+        return self.oldest_living is not None and self.oldest_living < self.newest
 
 
 class Rebuild(Protocol):
@@ -148,6 +170,10 @@ class Engine(Protocol):
 
     def documents_of(self, patient_key: str) -> tuple[Stored, ...]:
         """Return all that is held of a patient, tombstones included, in order of id, and everything put so far."""
+        ...
+
+    def patients(self) -> Iterator[PatientVersions]:
+        """Yield every patient with a document, in order of key: for the daily comparison with the facts."""
         ...
 
     def begin_rebuild(self) -> Rebuild:

@@ -7,11 +7,11 @@ will do. See `search.elastic_indices` for how indexes take each other's place.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from search.base import Hit, Kind, Page, Rebuild, Stored
+from search.base import Hit, Kind, Page, PatientVersions, Rebuild, Stored
 from search.documents import Document
 from search.elastic_indices import Generation, Generations
 from search.elastic_requests import BUSY, BulkAction, as_query, send_bulk, translated
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
 _PAGE: Final = 1000
+_VERSIONS: Final = {
+    "newest": {"max": {"field": "version"}},
+    "living": {"filter": {"term": {"alive": True}}, "aggs": {"oldest": {"min": {"field": "version"}}}},
+}
 _ALIVE: Final = {"term": {"alive": True}}
 
 
@@ -151,6 +155,24 @@ class ElasticEngine:
             if len(rows) < _PAGE:
                 return tuple(held)
             after = {"search_after": rows[-1]["sort"]}
+
+    def patients(self) -> Iterator[PatientVersions]:
+        """Yield every patient with a document."""
+        self.refresh()
+        by_patient: dict[str, Any] = {"size": _PAGE, "sources": [{"patient": {"terms": {"field": "patient"}}}]}
+        while True:
+            grouped = {"patients": {"composite": by_patient, "aggs": _VERSIONS}}
+            buckets = self._search(size=0, aggs=grouped)["aggregations"]["patients"]["buckets"]
+            for bucket in buckets:
+                oldest = bucket["living"]["oldest"]["value"]
+                yield PatientVersions(
+                    patient_key=bucket["key"]["patient"],
+                    oldest_living=None if oldest is None else int(oldest),
+                    newest=int(bucket["newest"]["value"]),
+                )
+            if len(buckets) < _PAGE:
+                return
+            by_patient = {**by_patient, "after": buckets[-1]["key"]}
 
     def begin_rebuild(self) -> Rebuild:
         """Make the next index, written from now on by all nodes; one left behind unfinished is dropped."""

@@ -34,6 +34,7 @@ MAPPING: Final[Mapping[str, Any]] = {
         "kind": _KEYWORD,
         "patient": _KEYWORD,
         "alive": {"type": "boolean"},
+        "version": {"type": "long"},  # the server's own version can't be searched by
         **{f"order_{order.value}": _KEYWORD for order in Order},
         "fields": {"properties": dict.fromkeys(sorted(FIELDS), _TERM)},
         "body": _STORED,  # JSON as text: given back to the letter, and its keys are none of the server's business
@@ -83,6 +84,7 @@ class BulkAction:
             "kind": document.kind.value,
             "patient": document.patient_key,
             "alive": not document.tombstone,
+            "version": document.version,
             **{f"order_{position}": key for position, key in enumerate(document.sort)},
             "fields": {field: sorted(set(values)) for field, values in document.fields.items()},
             "body": body_text(document),

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from search.base import Engine, Kind, Rebuild, Stored
+from search.base import Engine, Kind, PatientVersions, Rebuild, Stored
 from search.documents import Document, patient_id, tombstone
 from search.errors import BadDocument
 
@@ -71,8 +71,11 @@ class Refresher:
         kept = {document.id for document in fold.documents}
         gone = [one for one in held if one.id not in kept]
         self._engine.put([*fold.written, *_buried(gone, fold.patient_key, at_least=fold.version)])
-        held = self._engine.documents_of(fold.patient_key)
-        buried = _buried(held, fold.patient_key, at_least=fold.version)
+        self._bury_stale(fold.patient_key, at_least=fold.version)
+
+    def _bury_stale(self, patient_key: str, *, at_least: int = 0) -> None:
+        held = self._engine.documents_of(patient_key)
+        buried = _buried(held, patient_key, at_least=at_least)
         if buried:
             self._engine.put(buried)
             self._engine.refresh()
@@ -91,10 +94,30 @@ class Refresher:
         rebuild = self._engine.begin_rebuild()
         try:
             _fill(rebuild, folds)
-            return rebuild.finish()
+            held = rebuild.finish()
         except BaseException:
             rebuild.abandon()
             raise
+        self.sweep()
+        return held
+
+    def sweep(self) -> tuple[PatientVersions, ...]:
+        """Bury what a newer fold no longer has, and return how current every patient is.
+
+        A writer looks for what is stale in the index that answers. What a
+        rebuild put into the new one from an older fold, it can't have seen.
+
+        Returns
+        -------
+        tuple
+            In order of key. Compare each `newest` with the number of the patient's facts, and fold again whom it
+            does not equal.
+        """
+        found = tuple(self._engine.patients())
+        for patient in found:
+            if patient.is_uneven:
+                self._bury_stale(patient.patient_key)
+        return found
 
 
 def _fill(rebuild: Rebuild, folds: Iterable[PatientFold]) -> None:

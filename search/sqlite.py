@@ -18,7 +18,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from search.base import INDEX_FORMAT, Hit, Kind, Page, Rebuild, Stored
+from search.base import INDEX_FORMAT, Hit, Kind, Page, PatientVersions, Rebuild, Stored
 from search.documents import Document
 from search.errors import (
     IndexDamaged,
@@ -49,6 +49,11 @@ _OF_PATIENT: Final = "SELECT id, kind, version, alive FROM documents_N WHERE pat
 _SEARCH: Final = (
     "SELECT id, kind, patient, version, body, ORDER_KEY FROM documents_N d WHERE kind = ? AND alive = 1 AND "
 )
+_PATIENTS: Final = """
+    SELECT patient, min(CASE WHEN alive = 1 THEN version END), max(version) FROM documents_N
+    WHERE patient > ? GROUP BY patient ORDER BY patient LIMIT ?
+"""
+_PATIENTS_AT_ONCE: Final = 1000
 _NOTHING_BUILDING: Final = {"building": 0, "building_format": 0}
 _COUNT_FOUND: Final = "SELECT count(*) FROM documents_N d WHERE kind = ? AND alive = 1 AND "
 
@@ -123,6 +128,18 @@ class SqliteEngine:
             Stored(id=id_, kind=Kind(kind), version=version, is_tombstone=not alive)
             for id_, kind, version, alive in rows
         )
+
+    def patients(self) -> Iterator[PatientVersions]:
+        """Yield every patient with a document."""
+        last = ""
+        while True:
+            with self._read() as (connection, state):
+                rows = connection.execute(in_generation(state.live, _PATIENTS), (last, _PATIENTS_AT_ONCE)).fetchall()
+            for key, oldest, newest in rows:
+                yield PatientVersions(patient_key=key, oldest_living=oldest, newest=newest)
+            if len(rows) < _PATIENTS_AT_ONCE:
+                return
+            last = rows[-1][0]
 
     def begin_rebuild(self) -> Rebuild:
         """Start the next generation; one that was left behind unfinished is dropped."""

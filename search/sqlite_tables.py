@@ -28,7 +28,7 @@ CREATE_GENERATION: Final = (
     """,
     "CREATE INDEX order_0_N ON documents_N (kind, order_0, id) WHERE alive = 1",
     "CREATE INDEX order_1_N ON documents_N (kind, order_1, id) WHERE alive = 1",
-    "CREATE INDEX patient_N ON documents_N (patient, id)",
+    "CREATE INDEX patient_N ON documents_N (patient, id, kind, version, alive)",
 )
 DROP_GENERATION: Final = ("DROP TABLE IF EXISTS terms_N", "DROP TABLE IF EXISTS documents_N")
 _FIND: Final = "SELECT doc, version, alive, fields FROM documents_N WHERE id = ?"

@@ -348,6 +348,24 @@ def test_documents_of_a_patient_with_thousands_gives_all(engine: Engine) -> None
     assert len(engine.documents_of("p1")) == 2_001
 
 
+def test_patients_tells_oldest_living_and_newest_version_of_each(filled: Filled) -> None:
+    expected: dict[str, tuple[int | None, int]] = {}
+    for document in filled.reference.documents.values():
+        oldest, newest = expected.get(document.patient_key, (None, 0))
+        if not document.tombstone:
+            oldest = document.version if oldest is None else min(oldest, document.version)
+        expected[document.patient_key] = (oldest, max(newest, document.version))
+    found = list(filled.engine.patients())
+    assert [one.patient_key for one in found] == sorted(expected)
+    assert {one.patient_key: (one.oldest_living, one.newest) for one in found} == expected
+    assert any(one.is_uneven for one in found)
+
+
+def test_patients_beyond_one_request_are_all_told(engine: Engine) -> None:
+    engine.put([patient("X", key=f"p{number:04d}") for number in range(2_000)])
+    assert len(list(engine.patients())) == 2_000
+
+
 # --- rebuild -----------------------------------------------------------------------------------------------------
 
 
