@@ -91,7 +91,7 @@ def _native(dataset: Dataset, syntax: UID, count: int) -> Iterator[Frame]:
     signed = dataset.get("PixelRepresentation", 0) == 1
     order = "<" if syntax.is_little_endian else ">"
     dtype = np.dtype(f"{order}{'i' if signed else 'u'}{bits // 8}")
-    data, size = dataset.PixelData, rows * columns * dtype.itemsize
+    data, size = dataset.PixelData or b"", rows * columns * dtype.itemsize
     if len(data) < size * count:
         raise DoseTruncated(f"The pixel data hold {len(data) // size} of {count} frames ({len(data)} bytes).")
     unused = bits - int(dataset.get("BitsStored") or bits)
