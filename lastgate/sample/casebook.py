@@ -229,7 +229,9 @@ def _whole_breast(anatomy: Anatomy, target: Solid) -> PlanSpec:
         description="40.05 Gy in 15 fractions to PTVp_4005",
         prescriptions=(Prescription(target="PTVp_4005", dose_gy=40.05),), limits=(Limit(organ="Heart", max_gy=25.0),),
         fractions=15, machine=LINAC, beams=beams, envelope=envelope,
-        dose=_arcs(beams, gy=40.05, target=target, envelope=envelope, anatomy=anatomy, cylinder=_CHEST_DEPTH),
+        dose=_arcs(
+            beams, gy=40.05, target=target, envelope=envelope, anatomy=anatomy, cylinder=_CHEST_DEPTH, bath=0.65
+        ),
         deliveries=_breast_deliveries(),
     )  # fmt: skip
 
@@ -241,7 +243,7 @@ def _boost(anatomy: Anatomy, target: Ellipsoid) -> PlanSpec:
         description="10 Gy in 5 fractions to PTVp_5005",
         prescriptions=(Prescription(target="PTVp_5005", dose_gy=10.0),), limits=(Limit(organ="Heart", max_gy=5.0),),
         fractions=5, machine=LINAC, beams=beams, envelope=target, prior="breast-40",
-        dose=_arcs(beams, gy=10.0, target=target, envelope=target, anatomy=anatomy, cylinder=_CHEST_DEPTH, bath=0.75),
+        dose=_arcs(beams, gy=10.0, target=target, envelope=target, anatomy=anatomy, cylinder=_CHEST_DEPTH, bath=0.65),
         deliveries=daily("2026-06-04", 5, (1, 2), time="084000"),
     )  # fmt: skip
 

@@ -29,7 +29,7 @@ from lastgate.sample.model import (
 from lastgate.sample.phantom import ImageGrid, grid_for
 from lastgate.sample.planparts import plan_uid
 from lastgate.sample.plans import write_photon_plan
-from lastgate.sample.records import write_record
+from lastgate.sample.records import write_records
 from lastgate.sample.registration import write_registration
 from lastgate.sample.schedule import Delivery
 from lastgate.sample.structures import write_structures
@@ -151,11 +151,11 @@ def _write_plan(
         write_photon_plan(path, study, course, plan, control_points=scale.control_points)
     if plan.dose_exported:
         write_dose(dose_path, study, course, plan, dose_grid(course, plan, grid, scale.dose_mm))
-    records = []
-    for count, delivery in enumerate(plan.deliveries, start=number):
-        records.append(folder / "records" / f"RT.{plan.key}.{delivery.date}-{delivery.time}.dcm")
-        write_record(records[-1], study, plan, delivery, number=count)
-    return _truth(study, course, plan, path, dose_path if plan.dose_exported else None, tuple(records))
+    records = write_records(
+        folder / "records", study, plan, first_number=number, control_points=scale.control_points,
+        spot_distance_mm=scale.spot_mm,
+    )  # fmt: skip
+    return _truth(study, course, plan, path, dose_path if plan.dose_exported else None, records)
 
 
 def _truth(
