@@ -298,9 +298,16 @@ def _plan(plan: Plan, said: _Said) -> PlanFacts:
         energies=Fact(value=energies, source=_DICOM) if energies else NOT_RECORDED,
         delivery_state=plan.delivery_state.value,
         fractions_planned=_fact(plan.fractions_planned, _DICOM),
-        fractions_delivered=len(plan.fractions),
+        fractions_delivered=_given(plan),
         beams=tuple(_beams(plan)),
     )
+
+
+def _given(plan: Plan) -> Recorded[int]:
+    """Count delivered fractions; without a record of a plan that may have been delivered none are known."""
+    if plan.fractions or plan.records or plan.delivery_state is DeliveryState.NOT_DELIVERED:
+        return Fact(value=len(plan.fractions), source=_RECORDS)
+    return NOT_RECORDED
 
 
 def _beams(plan: Plan) -> Iterable[BeamFacts]:

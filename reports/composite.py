@@ -103,7 +103,9 @@ def composite_markup(
         onto=composite.get("onto"),
         is_complete=composite.get("complete") is True,
         approved_by=_approver(composite),
+        unit=words["unit"].get(str(composite.get("dose_type")), words["unit"]["physical"])[language.value],
         rows=structure_rows(composite, language.value, words["figure"]),
+        volume_rows=volume_rows(composite, language.value, words["figure"]),
         plans=plan_rows(composite),
         remaining=[_sentence(item) for item in _list(composite, "remaining")],
         warnings=[_sentence(item) for item in _list(composite, "warnings")],
@@ -178,6 +180,27 @@ def structure_rows(
                 )
             )
     return rows
+
+
+def volume_rows(
+    composite: Mapping[str, Any], language: str, words: Mapping[str, Mapping[str, str]]
+) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Return the doses of the volume table, and for each structure its name and the volumes that got them (physical).
+
+    Only doses every structure tells are columns, at most seven; without any the table is empty.
+    """
+    found = {
+        str(structure["name"]): {number(item["gy"]): item["cc"] for item in structure["physical"].get("v") or ()}
+        for structure in _list(composite, "structures")
+        if structure.get("physical")
+    }
+    doses = [dose for dose in next(iter(found.values()), {}) if all(dose in volumes for volumes in found.values())][:7]
+    rows = [
+        (name, *(_bounded(volumes[dose], language, words) for dose in doses))
+        for name, volumes in found.items()
+        if doses
+    ]
+    return doses, rows
 
 
 def _bounded(figure: Mapping[str, Any] | None, language: str, words: Mapping[str, Mapping[str, str]]) -> str:

@@ -138,6 +138,14 @@ MANDATORY: Final[tuple[Requirement, ...]] = (
     _need("contact", "联系电话", "contact", lambda s: [s.contact]),
 )
 
+_LABELS: Final = {need.key: need.label for need in MANDATORY} | {
+    "drugs": Bilingual(zh="同期用药", en="drugs at the same time"),
+    "interruptions": Bilingual(zh="中断的原因", en="reason of an interruption"),
+    "organ_doses": Bilingual(zh="器官名称", en="name of an organ"),
+    "phases": Bilingual(zh="靶区名称", en="name of a target"),
+    "intent_words": Bilingual(zh="治疗目的", en="intent"),
+}
+
 
 def missing(summary: CourseSummary, languages: Sequence[str] = ("zh", "en")) -> tuple[Missing, ...]:
     """Return the mandatory facts a summary lacks, in the order of the table.
@@ -152,15 +160,22 @@ def missing(summary: CourseSummary, languages: Sequence[str] = ("zh", "en")) -> 
         for need in MANDATORY
         if need.applies(summary) and not all(_is_recorded(fact) for fact in need.facts(summary))
     ]
-    for field in fields(summary):
+    for name, value in _parts(summary):
         lacking.extend(
-            Missing(
-                key=field.name, label=Bilingual(zh=f"译文：{field.name}", en=f"text of {field.name}"), language=language
-            )
+            Missing(key=name, label=_LABELS.get(name, Bilingual(zh=name, en=name)), language=language)
             for language in languages
-            if any(text.in_language(language) is None for text in _texts(getattr(summary, field.name)))
+            if any(text.in_language(language) is None for text in _texts(value))
         )
     return tuple(lacking)
+
+
+def _parts(summary: CourseSummary) -> Iterable[tuple[str, object]]:
+    """Yield every part by the name its requirement has."""
+    for field in fields(summary):
+        if field.name != "centre":
+            yield field.name, getattr(summary, field.name)
+    for field in fields(summary.centre):
+        yield f"centre.{field.name}", getattr(summary.centre, field.name)
 
 
 def _is_recorded(fact: object) -> bool:

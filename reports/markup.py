@@ -139,6 +139,8 @@ def _inline(element: "Element", look: Look, counters: dict[str, str]) -> Iterato
 def _inner_look(tag: str, look: Look) -> Look:
     if tag == "b":
         return Look(weight=Weight.BOLD, colour=look.colour)
+    if look.colour == "paper":  # on a dark ground both warning red and grey would vanish
+        return Look(weight=Weight.BOLD if tag == "missing" else look.weight, colour="warm-soft")
     return Look(weight=Weight.BOLD, colour="alert") if tag == "missing" else Look(weight=look.weight, colour="muted")
 
 

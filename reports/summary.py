@@ -185,7 +185,7 @@ class PlanFacts:
     energies: Recorded[tuple[str, ...]]
     delivery_state: str
     fractions_planned: Recorded[int]
-    fractions_delivered: int
+    fractions_delivered: Recorded[int]
     beams: tuple[BeamFacts, ...]
 
 

@@ -337,6 +337,13 @@ def test_plans_when_rejected_then_their_phase_is_not_counted() -> None:
     assert [site.name for site in summary.sites] == ["PTV_Breast_L"]
 
 
+def test_plan_when_it_may_have_been_delivered_without_records_then_its_fractions_are_not_nought() -> None:
+    silent = plan(BOOST, "Boost", 2, [], delivery_state=DeliveryState.UNKNOWN)
+    rejected = plan(BOOST, "Boost", 2, [], delivery_state=DeliveryState.NOT_DELIVERED)
+    found = [assembled(dossier(plans=(one,))).plans[0].fractions_delivered for one in (silent, rejected)]
+    assert [value(fact) for fact in found] == [NOT_RECORDED, 0]
+
+
 def test_visits_when_plans_run_side_by_side_then_planned_visits_stay_open() -> None:
     source = dossier()
     pairs = [Session(date="20261012", time="090000", fractions=source.sessions[0].fractions * 2)]
@@ -372,7 +379,7 @@ def test_regions_when_a_target_names_one_then_its_texts_come_first_and_the_depar
 def test_hospital_when_only_dicom_names_it_then_the_other_language_is_missing() -> None:
     summary = assemble_summary(dossier(), software="x", entries=entries_from_mapping(FORM))
     assert value(summary.centre.hospital) == Bilingual(zh="示例医院")
-    assert ("centre", "en") in {(fact.key, fact.language) for fact in missing(summary)}
+    assert ("centre.hospital", "en") in {(fact.key, fact.language) for fact in missing(summary)}
 
 
 @pytest.mark.parametrize(

@@ -90,3 +90,15 @@ def test_report_when_the_mapping_lacks_courses_then_it_is_refused(typeface: Type
     del mapping["courses"]
     with pytest.raises(TemplateFault, match="courses"):
         text_of(typeface, mapping)
+
+
+def test_volumes_when_structures_tell_them_then_they_are_a_table_with_bounds(typeface: Typeface) -> None:
+    text = text_of(typeface, sample.composite())
+    assert "V20" in text
+    assert "5.25 (5.1–5.4)" in text
+    assert "unknown (0–44.5)" in text
+
+
+def test_report_when_dose_is_weighted_then_its_unit_says_so(typeface: Typeface) -> None:
+    assert "Doses of structures (Gy(RBE);" in text_of(typeface, sample.composite(dose_type="rbe_weighted"))
+    assert "Gy(RBE)" not in text_of(typeface, sample.composite())

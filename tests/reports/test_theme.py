@@ -2,7 +2,9 @@
 
 import pytest
 
+from reports import markup
 from reports.theme import COLOURS, TONES, doctor_sheet, patient_sheet
+from reports.typeset import Look
 
 
 def luminance(colour: str) -> float:
@@ -27,6 +29,14 @@ def test_colours_when_text_stands_in_a_box_then_contrast_is_enough(tone: str) ->
     chosen = TONES[tone]
     assert contrast(chosen.heading, chosen.ground) >= 4.5
     assert contrast(chosen.text, chosen.ground) >= 4.5
+
+
+def test_missing_fact_when_on_the_dark_notice_then_contrast_is_enough() -> None:
+    root = markup.parse(
+        '<doc title="" lang="en"><page lang="en" audience="doctor" mark=""><p><missing>x</missing></p></page></doc>'
+    )
+    (run,) = markup.runs(root[0][0], Look(colour=TONES["notice"].text))
+    assert contrast(run.look.colour, TONES["notice"].ground) >= 4.5
 
 
 @pytest.mark.parametrize("density", [0.0, 0.5, 1.0])
