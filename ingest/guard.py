@@ -7,6 +7,7 @@ guard stands where the socket is read.
 
 import socket
 import time
+from socketserver import BaseServer
 from typing import Any
 from uuid import uuid4
 
@@ -40,7 +41,7 @@ class PduGuard:
         if count == PDU_HEADER_BYTES:
             self._ends = time.monotonic() + self._deadline_s
         if count > self._pdu_bytes:
-            self._cut()
+            self.cut()
             raise ConnectionAbortedError(f"A PDU of {count} bytes was announced, the limit is {self._pdu_bytes}")
         taken = bytearray(count)
         view = memoryview(taken)
@@ -57,20 +58,21 @@ class PduGuard:
     def _receive(self, view: memoryview) -> int:
         left = self._ends - time.monotonic()
         if left <= 0:
-            self._cut()
+            self.cut()
             raise TimeoutError(f"A PDU took longer than {self._deadline_s} s")
         self._connection.settimeout(left)
         try:
             count = self._connection.recv_into(view)
         except TimeoutError:
-            self._cut()
+            self.cut()
             raise
         finally:
             self._connection.settimeout(None)
         acknowledge_at_once(self._connection)
         return count
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
+        """End the connection in both directions; who reads next sees its end."""
         try:
             self._connection.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -122,3 +124,8 @@ class GuardedServer(ThreadedAssociationServer):
         self.pdu_bytes = pdu_bytes
         self.deadline_s = deadline_s
         super().__init__(*arguments, **{**options, "request_handler": GuardedHandler})
+
+    def shutdown(self) -> None:
+        """Stop accepting and close the listening socket; pynetdicom's own version expects a list it did not fill."""
+        BaseServer.shutdown(self)
+        self.server_close()

@@ -79,8 +79,7 @@ class KnownInstances:
                 return _again(one, "variant", "The same content came before, encoded otherwise", conflicts_with)
         if not seen:
             return Ruling(disposition="stored")
-        whose = "this patient" if own else "another patient"
-        reason = f"Other content with the same SOP Instance UID is known of {whose}"
+        reason = _why_conflict(arrival, own=own, seen=seen)
         return Ruling(disposition="conflict", reason=reason, conflicts_with=conflicts_with)
 
     def add(self, patient: PatientKey, receipt: Receipt) -> None:
@@ -116,6 +115,13 @@ class KnownInstances:
         while len(self._patients) > _REMEMBERED_PATIENTS:
             self._patients.popitem(last=False)
         return instances
+
+
+def _why_conflict(arrival: Arrival, *, own: list[Seen], seen: list[Seen]) -> str:
+    if any(one.dataset_sha256 == arrival.dataset_sha256 for one in seen):
+        return "The same data set is known of another patient: was it given another issuer of the patient identifier?"
+    whose = "this patient" if own else "another patient"
+    return f"Other content with the same SOP Instance UID is known of {whose}"
 
 
 def _again(

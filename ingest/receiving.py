@@ -7,27 +7,30 @@ vanishes, and kill the association without an answer when the disk is full.
 """
 
 import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from ingest.errors import OutOfResources, SpoolFull, TooLarge
+from ingest.guard import PduGuard
 
 
 class ReceivedFile:
     """What `pynetdicom.dimse_messages` needs of a `NamedTemporaryFile`.
 
     A failed write is remembered in `failure` and what follows is thrown away:
-    the peer then gets an answer (A700) instead of a broken connection.
-    Beyond twice the limit of `object_bytes` nobody listens any more, and the
-    association is aborted.
+    the peer then gets an answer (A700) instead of a broken connection. Beyond
+    twice the limit of `object_bytes` nobody listens any more: the connection is `cut`.
     """
 
-    def __init__(self, folder: Path, *, object_bytes: int) -> None:
+    def __init__(self, folder: Path, *, object_bytes: int, cut: Callable[[], None]) -> None:
         self.name = str(folder / uuid4().hex)
         self.failure: OutOfResources | None = None
         self._limit = object_bytes
         self._size = 0
+        self._cut = cut
         try:
             self._stream = Path(self.name).open("xb")  # noqa: SIM115 - lives as long as the message
         except OSError as error:
@@ -45,7 +48,7 @@ class ReceivedFile:
         if self._size > self._limit:
             self.failure = self.failure or TooLarge(f"It is longer than {self._limit} bytes")
             if self._size > 2 * self._limit:
-                raise self.failure
+                self._cut()
         if self.failure is None:
             try:
                 self._stream.write(data)
@@ -88,4 +91,12 @@ class ReceivingFolder:
 
     def __call__(self, *_args: Any, **_options: Any) -> ReceivedFile:
         """Make a new file; where and how is settled here, whatever pynetdicom asks for."""
-        return ReceivedFile(self._folder, object_bytes=self._object_bytes)
+        # pynetdicom asks in the thread that reads this association's socket.
+        connection = getattr(threading.current_thread(), "socket", None)
+        guard = getattr(connection, "recv", None)
+        cut = guard.cut if isinstance(guard, PduGuard) else _nothing
+        return ReceivedFile(self._folder, object_bytes=self._object_bytes, cut=cut)
+
+
+def _nothing() -> None:
+    """Cut nothing: there is no connection."""
