@@ -41,8 +41,9 @@ class TextBlock(Flowable):  # type: ignore[misc]
         self._runs, self._style, self._faces = tuple(runs), style, faces
         self._indent, self._mark = indent, mark
         self._lines: list[typeset.Line] | None = None
+        self.room_below = 0.0
 
-    def wrap(self, available_width: float, _available_height: float) -> tuple[float, float]:
+    def wrap(self, available_width: float, available_height: float) -> tuple[float, float]:
         """Break the text to the width; reportlab's protocol."""
         self.width = available_width
         if self._runs or self._lines is None:
@@ -50,14 +51,14 @@ class TextBlock(Flowable):  # type: ignore[misc]
                 self._runs, faces=self._faces, size_pt=self._style.size, width_pt=available_width - self._indent
             )
         self.height = len(self._lines) * self._style.leading
-        return available_width, self.height
-
-    def natural_width(self) -> float:
-        """Width of the text on one line."""
-        return typeset.measure(self._runs, self._faces, self._style.size) + self._indent
+        # Said to be taller than the room there is, a heading goes over to the next page with what it heads.
+        is_stranded = self.room_below and available_height < self.height + self.room_below
+        return available_width, available_height + 1 if is_stranded else self.height
 
     def split(self, available_width: float, available_height: float) -> list["TextBlock"]:
         """Part between lines, never leaving a single line on either side."""
+        if self.room_below:
+            return []
         self.wrap(available_width, available_height)
         lines = self._lines or []
         fitting = int(available_height // self._style.leading)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _BULLET: Final = "•"
+_ROOM_BELOW_HEADING: Final = 60.0  # points: the head of a table and two rows
 DRAWN_BY_LAYOUT: Final = _BULLET  # characters that stand in no template
 
 
@@ -57,7 +58,6 @@ def _heading(level: str) -> Callable[["Element", Setting], list[Any]]:
         styles = {"h1": setting.sheet.title, "h2": setting.sheet.heading, "h3": setting.sheet.subheading}
         block = _text(element, setting, styles[level], level.upper())
         block.is_elastic = level == "h2"
-        block.keepWithNext = 1
         return [block]
 
     return build
@@ -162,8 +162,8 @@ def _table_style(rows: int) -> TableStyle:
         ("VALIGN", (0, 0), (-1, -1), "TOP"),
         ("LEFTPADDING", (0, 0), (-1, -1), 5),
         ("RIGHTPADDING", (0, 0), (-1, -1), 6),
-        ("TOPPADDING", (0, 0), (-1, -1), 2.6),
-        ("BOTTOMPADDING", (0, 0), (-1, -1), 3.2),
+        ("TOPPADDING", (0, 0), (-1, -1), 2.0),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 2.7),
         ("BACKGROUND", (0, 0), (-1, 0), colour("accent-soft")),
         ("LINEBELOW", (0, 0), (-1, 0), 0.8, colour("accent-line")),
         ("LINEBELOW", (0, 1), (-1, -1), 0.4, colour("rule")),
@@ -198,6 +198,15 @@ def _figure(element: "Element", setting: Setting) -> list[Any]:
 
 def _rule(_element: "Element", setting: Setting) -> list[Any]:
     return [Rule(setting.sheet.body.space_after)]
+
+
+def flowing_page(element: "Element", setting: Setting) -> list[Any]:
+    """Build a page that may run over several: a heading goes over with the first lines of what it heads."""
+    flowing = blocks(element, setting)
+    for block in flowing:
+        if getattr(block, "role", "") in {"H2", "H3"}:
+            block.room_below = _ROOM_BELOW_HEADING
+    return flowing
 
 
 def whole_page(element: "Element", setting: Setting) -> Stack:

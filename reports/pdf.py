@@ -145,7 +145,9 @@ def _template(name: str, page: "Element", faces: Faces, pages: int) -> PageTempl
 
 def _story(page: "Element", faces: Faces, pictures: Pictures) -> Sequence[Any]:
     if page.get("audience") != "patient":
-        return layout.blocks(page, Setting(faces=faces, sheet=theme.doctor_sheet(), width=_WIDTH, pictures=pictures))
+        return layout.flowing_page(
+            page, Setting(faces=faces, sheet=theme.doctor_sheet(), width=_WIDTH, pictures=pictures)
+        )
     for density in _DENSITIES:
         setting = Setting(faces=faces, sheet=theme.patient_sheet(density), width=_WIDTH, pictures=pictures)
         whole = layout.whole_page(page, setting)

@@ -132,9 +132,11 @@ def doctor_sheet() -> Sheet:
         lead=TextStyle(size=10.5, leading=15, weight=Weight.BOLD, space_after=3),
         title=TextStyle(size=18, leading=24, weight=Weight.BOLD, colour="accent", space_after=2),
         subtitle=TextStyle(size=9.5, leading=13, colour="muted", space_after=7),
-        heading=TextStyle(size=11.5, leading=15, weight=Weight.BOLD, colour="accent", space_before=9, space_after=4),
+        heading=TextStyle(
+            size=11.5, leading=15, weight=Weight.BOLD, colour="accent", space_before=7.5, space_after=3.5
+        ),
         subheading=TextStyle(size=9.5, leading=13, weight=Weight.BOLD, colour="accent", space_after=2),
-        cell=TextStyle(size=8.8, leading=11.8),
+        cell=TextStyle(size=8.8, leading=11.4),
         cell_head=TextStyle(size=8.3, leading=11, weight=Weight.BOLD, colour="accent"),
         small=TextStyle(size=8, leading=11, colour="muted", space_after=3),
         figure=TextStyle(size=15, leading=19, weight=Weight.BOLD, colour="accent"),
