@@ -7,7 +7,7 @@ is not known is null, never a guess.
 from collections.abc import Iterable
 from typing import Any
 
-from archive.delivery import parse_date
+from archive.dates import parse_date
 from archive.headers import BeamHeader, GroupBeam, Identifier
 from archive.model import Dossier, Finding, Held, PatientRecord, Person, Phase, Plan, Target
 

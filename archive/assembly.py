@@ -9,17 +9,16 @@ says so.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 from typing import TypeVar
 
+from archive.attachment import Draft, attach
 from archive.catalogue import Catalogue, distinct
-from archive.courses import CourseRules, Interval, anchor, dossier_id, group, interval_of
-from archive.delivery import interruptions_of, parse_date, sessions_of
+from archive.courses import CourseRules, anchor, dossier_id, group, interval_of
+from archive.delivery import interruptions_of, sessions_of
 from archive.facts import Close, EnterSummary, PatientFacts, Sealed
 from archive.gate import Gate
-from archive.headers import InstanceKind
-from archive.model import Dossier, DossierState, Held, PatientRecord, Person, Plan
+from archive.model import DeliveryState, Dossier, DossierState, Held, PatientRecord, Person, Plan
 from archive.person import person_of
 from archive.plans import plans_of
 from archive.prescription import phases_of
@@ -44,142 +43,66 @@ def fold(facts: PatientFacts, *, gate: Gate, rules: CourseRules | None = None) -
     instances = distinct(facts.receipts, sealed=sealed_files)
     catalogue = Catalogue.of(instances)
     plans = plans_of(catalogue, facts.decisions)
-    drafts = [_attach(course, catalogue) for course in _courses(plans, seals, rules)]
-    drafts = _attach_rest(drafts, instances)
+    drafts = [_with_sealed(draft, seals, instances) for draft in attach(_courses(plans, seals, rules), catalogue)]
     person = person_of(instances)
-    dossiers = tuple(_dossier(draft, person, facts, seals, gate, drafts) for draft in drafts)
+    intervals = [draft.interval for draft in drafts]
+    dossiers = []
+    for place, draft in enumerate(drafts):
+        around = Surroundings(
+            by_frame=draft.by_frame,
+            neighbours=(*intervals[:place], *intervals[place + 1 :]),
+            decisions=facts.decisions,
+            rules=rules,
+        )
+        dossiers.append(_dossier(draft, person, facts, _seal_of(draft.plans, seals), gate, around))
     attached = {held.uid for draft in drafts for held in draft.instances}
     unattached = tuple(held for held in instances if held.uid not in attached)
     return PatientRecord(
         key=facts.key,
         person=person,
         version=facts.count,
-        dossiers=dossiers,
+        dossiers=tuple(dossiers),
         unattached=unattached,
         findings=gate.of_patient(person, unattached),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Draft:
-    """A course on its way to a dossier."""
-
-    plans: tuple[Plan, ...]
-    instances: tuple[Held, ...]
-    by_frame: frozenset[str]
-
-    @property
-    def uids(self) -> frozenset[str]:
-        return frozenset(held.uid for held in self.instances)
-
-    @property
-    def frames(self) -> frozenset[str]:
-        frames = {held.header.frame_uid for held in self.instances}
-        return frozenset(frames - {""})
-
-    @property
-    def interval(self) -> Interval:
-        return interval_of(self.plans)
-
-    def with_more(self, more: Iterable[Held], *, by_frame: bool = False) -> "_Draft":
-        new = {held.uid: held for held in more if held.uid not in self.uids}
-        marked = self.by_frame.union(new) if by_frame else self.by_frame
-        return replace(self, instances=(*self.instances, *new.values()), by_frame=marked)
 
 
 def _courses(plans: Sequence[Plan], seals: Sequence[Sealed], rules: CourseRules) -> list[tuple[Plan, ...]]:
     """Group plans into courses; what a seal holds together stays together, and nothing joins it."""
     by_uid = {plan.uid: plan for plan in plans}
     newest = {seal.dossier: seal for seal in sorted(seals, key=lambda seal: seal.version)}
-    frozen = [tuple(by_uid[uid] for uid in seal.plan_uids if uid in by_uid) for seal in newest.values()]
+    frozen = [
+        course for seal in newest.values() if (course := tuple(by_uid[uid] for uid in seal.plan_uids if uid in by_uid))
+    ]
     taken = {plan.uid for course in frozen for plan in course}
     free = group([plan for plan in plans if plan.uid not in taken], rules)
     return sorted((*frozen, *free), key=lambda course: (str(interval_of(course).first), anchor(course)))
 
 
-def _attach(course: tuple[Plan, ...], catalogue: Catalogue) -> _Draft:
-    """Gather what the plans of a course refer to and what refers to them."""
-    draft = _Draft(plans=course, instances=(), by_frame=frozenset())
-    for plan in course:
-        draft = draft.with_more((plan.held,) if plan.held else ())
-        draft = draft.with_more((*plan.doses, *plan.records, *plan.structure_sets))
-        frame = _frame(plan)
-        if not plan.structure_sets and (plan.held or plan.doses):
-            draft = draft.with_more(catalogue.in_frame(frame, InstanceKind.STRUCTURES), by_frame=True)
-        draft = _attach_images(draft, frame, catalogue)
-    return draft
+def _seal_of(plans: Iterable[Plan], seals: Iterable[Sealed]) -> Sealed | None:
+    """Return the newest seal that holds these plans together, None if they were never sealed."""
+    uids = {plan.uid for plan in plans}
+    own = [seal for seal in seals if seal.plan_uids and uids.issuperset(seal.plan_uids)]
+    return max(own, key=lambda seal: seal.version, default=None)
 
 
-def _frame(plan: Plan) -> str:
-    frames = [held.header.frame_uid for held in (plan.held, *plan.doses, *plan.structure_sets) if held]
-    return next(filter(None, frames), "")
-
-
-def _attach_images(draft: _Draft, frame: str, catalogue: Catalogue) -> _Draft:
-    found: list[Held] = []
-    for held in draft.instances:
-        structures = held.header.structure_set
-        if structures:
-            found += catalogue.in_series(structures.series_uids, InstanceKind.IMAGE)
-            found += catalogue.present(structures.image_uids, InstanceKind.IMAGE)
-    if found:
-        return draft.with_more(found)
-    if any(held.kind is InstanceKind.IMAGE and held.header.frame_uid == frame for held in draft.instances):
-        return draft
-    return draft.with_more(catalogue.in_frame(frame, InstanceKind.IMAGE), by_frame=True)
-
-
-def _attach_rest(drafts: list[_Draft], instances: tuple[Held, ...]) -> list[_Draft]:
-    """Attach what no plan refers to: registrations by frame, documents by date, others by reference or frame."""
-    for held in instances:
-        if any(held.uid in draft.uids for draft in drafts):
-            continue
-        chosen, by_frame = _home(held, drafts)
-        drafts = [draft.with_more((held,), by_frame=by_frame) if draft in chosen else draft for draft in drafts]
-    return drafts
-
-
-def _home(held: Held, drafts: list[_Draft]) -> tuple[list[_Draft], bool]:
-    """Return the drafts an instance belongs to, and whether only its frame of reference says so."""
-    registration = held.header.registration
-    if registration:
-        return [draft for draft in drafts if draft.frames.intersection(registration.frame_uids)], False
-    if held.header.references:
-        referring = [draft for draft in drafts if draft.uids.intersection(held.header.references)]
-        if referring:
-            return referring, False
-    if held.kind is InstanceKind.DOCUMENT:
-        return _home_of_document(held, drafts), False
-    return [draft for draft in drafts if held.header.frame_uid in draft.frames], True
-
-
-def _home_of_document(held: Held, drafts: list[_Draft]) -> list[_Draft]:
-    """A document goes to the only course, else to the one whose days it bears, six weeks around included."""
-    if len(drafts) == 1:
-        return drafts
-    day = parse_date(held.header.study_date)
-    if day is None:
-        return []
-    near = [draft for draft in drafts if draft.interval.contains(day, margin=timedelta(days=42))]
-    return near if len(near) == 1 else []
+def _with_sealed(draft: Draft, seals: Iterable[Sealed], instances: Iterable[Held]) -> Draft:
+    """Add what a seal holds: membership is frozen, even where today's references tell otherwise."""
+    seal = _seal_of(draft.plans, seals)
+    frozen = frozenset(seal.file_sha256s) if seal else frozenset()
+    return draft.with_more(held for held in instances if held.receipt.file_sha256 in frozen)
 
 
 def _dossier(
-    draft: _Draft,
-    person: Person,
-    facts: PatientFacts,
-    seals: Sequence[Sealed],
-    gate: Gate,
-    drafts: Sequence[_Draft],
+    draft: Draft, person: Person, facts: PatientFacts, seal: Sealed | None, gate: Gate, around: Surroundings
 ) -> Dossier:
     uids = {plan.uid for plan in draft.plans}
-    own = sorted((seal for seal in seals if uids.issuperset(seal.plan_uids)), key=lambda seal: seal.version)
-    seal = own[-1] if own else None
     frozen = frozenset(seal.file_sha256s) if seal else frozenset()
     identity = seal.dossier if seal else dossier_id(anchor(draft.plans))
     ordered = tuple(sorted(draft.instances, key=lambda held: held.uid))
     late = tuple(held for held in ordered if seal and held.receipt.file_sha256 not in frozen)
-    sessions = sessions_of(fraction for plan in draft.plans for fraction in plan.fractions)
+    given = [plan for plan in draft.plans if plan.delivery_state is not DeliveryState.NOT_DELIVERED]
+    sessions = sessions_of(fraction for plan in given for fraction in plan.fractions)
     dossier = Dossier(
         id=identity,
         aliases=tuple(sorted({dossier_id(uid) for uid in uids} - {identity})),
@@ -198,12 +121,7 @@ def _dossier(
         close=_newest(facts, Close, uids),
         summary_entries=entered.entries if (entered := _newest(facts, EnterSummary, uids)) else {},
     )
-    surroundings = Surroundings(
-        by_frame=draft.by_frame,
-        neighbours=tuple(other.interval for other in drafts if other is not draft),
-        decisions=facts.decisions,
-    )
-    findings = gate.of_dossier(dossier, surroundings)
+    findings = gate.of_dossier(dossier, around)
     return _with_state(replace(dossier, findings=findings), is_sealed=seal is not None)
 
 

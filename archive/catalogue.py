@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 from archive.facts import Receipt
@@ -30,9 +31,9 @@ def distinct(receipts: Iterable[Receipt], *, sealed: frozenset[str]) -> tuple[He
 
 
 def _held(arrivals: list[Receipt], sealed: frozenset[str]) -> Held:
-    def rank(receipt: Receipt) -> tuple[bool, bool, str, str]:
+    def rank(receipt: Receipt) -> tuple[bool, bool, datetime, str]:
         is_conflict = receipt.disposition == "conflict"
-        return (receipt.file_sha256 not in sealed, is_conflict, receipt.received_at.isoformat(), receipt.file_sha256)
+        return (receipt.file_sha256 not in sealed, is_conflict, receipt.received_at, receipt.file_sha256)
 
     ranked = sorted(arrivals, key=rank)
     contents: dict[str, Receipt] = {}

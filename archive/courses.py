@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from archive.delivery import parse_date
+from archive.dates import parse_date
 from archive.model import Plan
 
 

@@ -15,6 +15,7 @@ from datetime import date, datetime, timedelta
 from itertools import pairwise
 from statistics import median
 
+from archive.dates import parse_date as parse_date  # other rooms take it from here
 from archive.headers import PlanHeader, RecordedBeam, RecordHeader
 from archive.model import Fraction, Held, Interruption, Session
 
@@ -173,17 +174,6 @@ def most_per_day(fractions: Iterable[Fraction]) -> int | None:
     return max(by_day.values(), default=None)
 
 
-def parse_date(text: str) -> date | None:
-    """Return a DA value (or the day of a DT) as a date, None if it is none."""
-    digits = text[:8]
-    if len(digits) < 8 or not (digits.isascii() and digits.isdigit()):
-        return None
-    try:
-        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
-    except ValueError:
-        return None
-
-
 def _weekdays(before: date, after: date) -> int:
     span = (after - before).days
     return sum(1 for step in range(1, span + 1) if (before + timedelta(days=step)).weekday() < _WEEKEND) or 1
@@ -193,8 +183,9 @@ def _moment(record: RecordHeader) -> tuple[str, str]:
     return (record.date, record.time)
 
 
-def _order(fraction: Fraction) -> tuple[str, str, str, int, int]:
-    return (fraction.date, fraction.time, fraction.plan_uid, fraction.group_number or 0, fraction.number or 0)
+def _order(fraction: Fraction) -> tuple[datetime, str, str, str, int, int]:
+    written = (fraction.date, fraction.time)
+    return (_starts(fraction), *written, fraction.plan_uid, fraction.group_number or 0, fraction.number or 0)
 
 
 def _starts(fraction: Fraction) -> datetime:

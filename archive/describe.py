@@ -68,7 +68,7 @@ def describe_document(*, patient: PatientHeader, title: str) -> InstanceHeader:
 
 
 def _common(reader: Reader) -> InstanceHeader:
-    meta = getattr(reader.dataset, "file_meta", None) or Dataset()
+    meta = Reader(getattr(reader.dataset, "file_meta", None) or Dataset(), reader.flags)
     return InstanceHeader(
         kind=_kind(reader),
         patient=_patient(reader),
@@ -87,7 +87,7 @@ def _common(reader: Reader) -> InstanceHeader:
         physicians=tuple(filter(None, (*reader.texts("PhysiciansOfRecord"), reader.text("ReferringPhysicianName")))),
         instance_number=reader.integer("InstanceNumber"),
         character_sets=reader.texts("SpecificCharacterSet"),
-        implementation_class_uid=str(meta.get("ImplementationClassUID", "")),
+        implementation_class_uid=meta.text("ImplementationClassUID"),
         document_title=reader.text("DocumentTitle"),
     )
 

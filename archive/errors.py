@@ -3,6 +3,7 @@
 ArchiveError
 ├── FactClash            another person or process settled something first; look again
 ├── FormatTooNew         a stored document was written by a newer Lastgate
+├── FactDamaged          a stored fact can't be read
 ├── NotFound             no dossier, finding, plan or account answers to that name
 ├── Ambiguous            the name fits more than one
 ├── Refused              the act is not allowed in this state, or not for this role
@@ -71,3 +72,10 @@ class ChainBroken(ArchiveError):
 
     code = "LG-ARC-007"
     hint = "Keep the journal as it is and tell the administrator: somebody may have changed it."
+
+
+class FactDamaged(ArchiveError):
+    """A stored fact can't be read."""
+
+    code = "LG-ARC-008"
+    hint = "Delete nothing. Restore this object from a second copy or a backup, and tell the administrator today."

@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal, NewType, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from archive.errors import FactClash, FormatTooNew
+from archive.errors import FactClash, FactDamaged, FormatTooNew
 from archive.headers import Identifier, InstanceHeader
 from storage.base import ObjectStore
 from storage.errors import KeyTaken
@@ -120,7 +120,13 @@ class Waive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Close:
-    """A person states that a course has ended; the plans name the course."""
+    """A person states that a course has ended; the plans name the course.
+
+    Parameters
+    ----------
+    last_date
+        Day of the last treatment, as DA.
+    """
 
     plan_uids: tuple[str, ...]
     outcome: Literal["completed", "stopped", "died", "transferred", "never-started"]
@@ -285,10 +291,9 @@ class FactStore:
                 yield PatientKey(key)
 
     def _next_number(self, prefix: str) -> int:
-        newest = None
-        for stat in self._store.list(prefix):
-            newest = stat.key
-        return 0 if newest is None else int(newest[len(prefix) :].split(".")[0]) + 1
+        # A node called "a" must not count the receipts of one called "a-b".
+        numbers = (stat.key.removeprefix(prefix).removesuffix(".jsonl") for stat in self._store.list(prefix))
+        return max((int(number) for number in numbers if number.isdigit()), default=-1) + 1
 
 
 def _folder(key: PatientKey) -> str:
@@ -308,4 +313,15 @@ def _parse(adapter: TypeAdapter[_T], body: bytes, key: str) -> _T:
     try:
         return adapter.validate_json(body)
     except ValidationError as error:
-        raise FormatTooNew(f"{key} was written in a format this version does not know") from error
+        if _is_whole(body):
+            raise FormatTooNew(f"{key} was written in a format this version does not know") from error
+        raise FactDamaged(f"{key} is not what a Lastgate wrote") from error
+
+
+def _is_whole(body: bytes) -> bool:
+    """Return whether it is a document of some version of this program: JSON that names its format."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(document, dict) and str(document.get("format", "")).startswith("lastgate/")

@@ -5,7 +5,7 @@ never prose. Which roles may waive a finding stands beside its words.
 """
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from importlib.resources import files
@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from archive.facts import Decision, Waive
 from archive.model import Dossier, Finding, Held, Person, Severity, Waiver
-from archive.raised import Raised, Surroundings
+from archive.raised import Raised, Surroundings, Term
 from archive.rules_content import CONTENT_RULES
 from archive.rules_delivery import DELIVERY_RULES
 
@@ -30,12 +30,30 @@ class Words:
     fix: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermWords:
+    """How a word among the figures reads."""
+
+    en: str
+    zh: str
+
+
+_TERMS = TypeAdapter(dict[str, TermWords])
 _WORDS = TypeAdapter(dict[str, Words])
 
 
 def standard_words() -> dict[str, Words]:
     """Return the words that come with the program, by code."""
-    return _WORDS.validate_python(tomllib.loads(files("archive").joinpath("findings.toml").read_text("utf-8")))
+    return _WORDS.validate_python(_table("findings.toml"))
+
+
+def standard_terms() -> dict[str, TermWords]:
+    """Return the words that stand among figures, by `Term`."""
+    return _TERMS.validate_python(_table("terms.toml"))
+
+
+def _table(name: str) -> dict[str, object]:
+    return tomllib.loads(files("archive").joinpath(name).read_text("utf-8"))
 
 
 class Gate:
@@ -49,6 +67,7 @@ class Gate:
 
     def __init__(self, words: Mapping[str, Words] | None = None) -> None:
         self._words = standard_words() if words is None else words
+        self._terms = standard_terms()
 
     def of_dossier(self, dossier: Dossier, surroundings: Surroundings) -> tuple[Finding, ...]:
         """Return the findings of a dossier, the gravest first, then by code and subject."""
@@ -80,13 +99,20 @@ class Gate:
             code=raised.code,
             subject=raised.subject,
             severity=words.severity,
-            message=words.en.format_map(raised.params),
-            message_zh=words.zh.format_map(raised.params),
+            message=words.en.format_map(self._said(raised, lambda term: term.en)),
+            message_zh=words.zh.format_map(self._said(raised, lambda term: term.zh)),
             fix=words.fix,
             waivable_by=words.waivable_by,
             since=since,
             instance_uids=raised.instance_uids,
         )
+
+    def _said(self, raised: Raised, language: Callable[[TermWords], str]) -> dict[str, object]:
+        """Return the figures of a finding, its terms in one language."""
+        return {
+            name: language(self._terms[value]) if isinstance(value, Term) else value
+            for name, value in raised.params.items()
+        }
 
 
 _GRAVITY = tuple(Severity)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
+from archive.dates import parse_date
 from archive.facts import Close, Decision, PatientKey, Receipt
 from archive.headers import Identifier, InstanceHeader, InstanceKind, PlanHeader
 
@@ -297,13 +298,16 @@ class Dossier:
 
     @property
     def first_fraction(self) -> str:
-        """Date of the first session as DA; empty without sessions."""
-        return self.sessions[0].date if self.sessions else ""
+        """Date of the first session as DA; empty without sessions that bear a date."""
+        return min(self._days(), default="")
 
     @property
     def last_fraction(self) -> str:
-        """Date of the last session as DA; empty without sessions."""
-        return self.sessions[-1].date if self.sessions else ""
+        """Date of the last session as DA; empty without sessions that bear a date."""
+        return max(self._days(), default="")
+
+    def _days(self) -> list[str]:
+        return [session.date for session in self.sessions if parse_date(session.date)]
 
     @property
     def outcome(self) -> str:

@@ -133,9 +133,5 @@ def logical_paths(inventory: Inventory, version: str | None = None) -> dict[str,
     return {logical: inventory["manifest"][digest][0] for digest, paths in state.items() for logical in paths}
 
 
-def _copied(block: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    return {digest: list(paths) for digest, paths in block.items()}
-
-
 def _json(body: Mapping[str, object]) -> bytes:
     return (json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()

@@ -32,17 +32,18 @@ def _most_frequent(counts: Counter[str]) -> str:
 
 
 def contradictions(instances: Iterable[Held]) -> dict[str, tuple[str, ...]]:
-    """Return which of ``name``, ``birth date`` and ``sex`` bear different values, with the UIDs that differ from most.
+    """Return which of ``name``, ``birth-date`` and ``sex`` bear different values, with the UIDs that differ from most.
 
-    Names are compared without case, accents, punctuation and empty
-    components; only groups present in both count, so that a name written in
-    letters agrees with the same name in letters and characters.
+    Names are compared without case, accents and punctuation, letters with
+    letters and characters with characters, wherever they stand: a name in
+    letters agrees with the same name in letters and characters, and many
+    systems write characters where letters belong (PS3.5 6.2.1).
     """
     everything = list(instances)
     found: dict[str, tuple[str, ...]] = {}
     values = {
         "name": [_folded(held.header.patient.name) for held in everything],
-        "birth date": [held.header.patient.birth_date for held in everything],
+        "birth-date": [held.header.patient.birth_date for held in everything],
         "sex": [held.header.patient.sex for held in everything],
     }
     for what, column in values.items():
@@ -56,10 +57,20 @@ def contradictions(instances: Iterable[Held]) -> dict[str, tuple[str, ...]]:
     return found
 
 
+_PHONETIC = 2
+_FIRST_EAST_ASIAN = 0x2E80
+
+
 def _folded(name: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", name.casefold())
-    kept = (sign if sign in "=" or sign.isalnum() else " " for sign in decomposed if not unicodedata.combining(sign))
-    return "=".join(" ".join(group.split()) for group in "".join(kept).split("="))
+    """Return the comparable parts of a name, ``letters=characters=phonetic``."""
+    parts = ["", "", ""]
+    for place, group in enumerate(name.split("=")[:3]):
+        decomposed = unicodedata.normalize("NFKD", group.casefold())
+        kept = "".join(sign if sign.isalnum() else " " for sign in decomposed if not unicodedata.combining(sign))
+        is_east_asian = any(ord(sign) >= _FIRST_EAST_ASIAN for sign in kept)
+        script = place if place == _PHONETIC else int(is_east_asian)
+        parts[script] = parts[script] or ("" if is_east_asian else " ").join(kept.split())
+    return "=".join(parts) if any(parts) else ""
 
 
 def _agree(one: str, other: str) -> bool:

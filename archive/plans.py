@@ -1,9 +1,10 @@
 """Builds the plans of a patient: what refers to each, what was delivered of it, which dose grid counts."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from archive.catalogue import Catalogue
-from archive.delivery import fractions_of
+from archive.delivery import TREATING, fractions_of
 from archive.facts import ChooseDose, Decision, SetDeliveryState
 from archive.headers import InstanceKind, PlanHeader
 from archive.model import DeliveryState, Fraction, Held, Plan
@@ -17,10 +18,22 @@ def plans_of(catalogue: Catalogue, decisions: Iterable[Decision]) -> tuple[Plan,
     records = _referring(catalogue, InstanceKind.RECORD)
     seen = {held.uid for held in catalogue.of_kind(InstanceKind.PLAN)}
     settled = _Settled.of(decisions)
-    return tuple(
+    plans = [
         _plan(uid, catalogue, doses.get(uid, ()), records.get(uid, ()), settled)
         for uid in sorted(seen.union(doses, records))
+    ]
+    superseded = _superseded(plans)
+    return tuple(
+        replace(plan, delivery_state=DeliveryState.NOT_DELIVERED)
+        if plan.uid in superseded and plan.delivery_state is DeliveryState.UNKNOWN
+        else plan
+        for plan in plans
     )
+
+
+def _superseded(plans: Iterable[Plan]) -> set[str]:
+    """Return the plans that a plan which was delivered names as its predecessor."""
+    return {uid for plan in plans if plan.fractions for uid in plan.header.replaces if uid != plan.uid}
 
 
 def _referring(catalogue: Catalogue, kind: InstanceKind) -> dict[str, tuple[Held, ...]]:
@@ -45,7 +58,7 @@ class _Settled:
     def of(cls, decisions: Iterable[Decision]) -> "_Settled":
         delivered: dict[str, bool] = {}
         dose: dict[str, str] = {}
-        for decision in decisions:
+        for decision in sorted(decisions, key=lambda one: one.number):
             match decision.what:
                 case SetDeliveryState(plan_uid=uid, delivered=was):
                     delivered[uid] = was
@@ -87,7 +100,13 @@ def _delivery_state(header: PlanHeader, fractions: tuple[Fraction, ...], settled
         return DeliveryState.DELIVERED if settled else DeliveryState.NOT_DELIVERED
     if fractions:
         return DeliveryState.DELIVERED
-    return DeliveryState.NOT_DELIVERED if header.approval == "REJECTED" else DeliveryState.UNKNOWN
+    is_none_for_the_patient = header.approval == "REJECTED" or is_quality_assurance(header)
+    return DeliveryState.NOT_DELIVERED if is_none_for_the_patient else DeliveryState.UNKNOWN
+
+
+def is_quality_assurance(header: PlanHeader) -> bool:
+    """Return whether a plan is for a phantom or a machine, not for the patient (Plan Intent, PS3.3 C.8.8.9)."""
+    return header.intent.replace(" ", "_") in {"VERIFICATION", "MACHINE_QA", "RESEARCH", "SERVICE"}
 
 
 def _structure_sets(catalogue: Catalogue, header: PlanHeader, doses: Iterable[Held]) -> tuple[Held, ...]:
@@ -110,19 +129,29 @@ def _chosen(doses: tuple[Held, ...], header: PlanHeader, settled: str | None) ->
     if whole:
         return tuple(held.uid for held in whole) if len(whole) == 1 else ()
     beams = _with_type(doses, "BEAM")
-    numbers = [number for held in beams if held.header.dose for number in held.header.dose.beam_numbers]
-    treating = {beam.number for beam in header.beams if beam.delivery_type in {"TREATMENT", "CONTINUATION", ""}}
-    if numbers and len(numbers) == len(set(numbers)) and treating.issubset(numbers):
+    treating = {beam.number for beam in header.beams if beam.delivery_type in TREATING}
+    if treating and _is_whole(
+        [one for held in beams if held.header.dose for one in held.header.dose.beam_numbers], treating
+    ):
         return tuple(held.uid for held in beams)
     groups = _with_type(doses, "FRACTION")
-    if groups and len(groups) == max(1, len(header.fraction_groups)):
+    asked = {group.number for group in header.fraction_groups}
+    if asked and _is_whole([held.header.dose.fraction_group_number for held in groups if held.header.dose], asked):
         return tuple(held.uid for held in groups)
     return ()
+
+
+def _is_whole(told: Sequence[int | None], asked: set[int]) -> bool:
+    """Return whether grids tell each part that is asked for, and none twice."""
+    return len(told) == len(set(told)) and asked.issubset(told)
 
 
 def _with_type(doses: Iterable[Held], summation_type: str) -> list[Held]:
     return [
         held
         for held in doses
-        if held.header.dose and held.header.dose.summation_type == summation_type and held.header.dose.has_pixels
+        if (grid := held.header.dose)
+        and grid.summation_type == summation_type
+        and grid.has_pixels
+        and grid.units in {"GY", ""}  # a RELATIVE grid is no dose that could be summed
     ]

@@ -217,7 +217,7 @@ def _target(chain: Sequence[Plan], group: FractionGroup, reference: DoseReferenc
     name = _target_name(newest, reference)
     per_fraction = _per_fraction(newest.header, reference, group)
     return Target(
-        name=name,
+        name=name or newest.header.label or newest.uid,
         laterality=laterality_of(name, *newest.header.sites, label=newest.header.label),
         prescribed_gy=_prescribed_gy(chain, group, reference),
         delivered_gy=_delivered_gy(chain, group, reference) if any(plan.records for plan in chain) else None,
@@ -272,12 +272,13 @@ def _same_target(plan: Plan, group: FractionGroup, newest: Plan, reference: Dose
 
 
 def _target_name(plan: Plan, reference: DoseReference) -> str:
+    """Return the name of the target's volume, else its description; empty if it has neither."""
     for held in plan.structure_sets:
         rois = held.header.structure_set.rois if held.header.structure_set else ()
         for roi in rois:
-            if reference.roi_number is not None and roi.number == reference.roi_number:
+            if reference.roi_number is not None and roi.number == reference.roi_number and roi.name:
                 return roi.name
-    return reference.description or plan.header.label or plan.uid
+    return reference.description
 
 
 def laterality_of(*texts: str, label: str = "") -> str:

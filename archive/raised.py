@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from archive.courses import Interval
+from archive.courses import CourseRules, Interval
 from archive.facts import Decision
 from archive.model import Dossier
 
@@ -20,11 +20,20 @@ class Surroundings:
         First and last days of the patient's other courses.
     decisions
         All decisions about the patient.
+    rules
+        Settings of the grouping into courses.
     """
 
     by_frame: frozenset[str] = frozenset()
     neighbours: tuple[Interval, ...] = ()
     decisions: tuple[Decision, ...] = ()
+    rules: CourseRules = field(default_factory=CourseRules)
+
+
+class Term(str):
+    """A word among the figures of a finding, such as ``birth-date``; ``terms.toml`` says it in each language."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +44,8 @@ class Raised:
     ----------
     subject
         UID of what lacks something; empty for the dossier as a whole.
+    params
+        Figures and names as they stand in the data, and `Term` for anything that is said in a language.
     """
 
     code: str

@@ -1,14 +1,15 @@
 """Gate rules about what a dossier holds: patient, plan, structures, images, dose, references."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 
 from archive.headers import InstanceKind
 from archive.model import DeliveryState, Dossier, Held, Plan
 from archive.person import contradictions
-from archive.raised import Raised, Rule, Surroundings
+from archive.prescription import laterality_of, prescribed_targets
+from archive.raised import Raised, Rule, Surroundings, Term
 
 SLICE_TOLERANCE = 1.5
 """Slices further apart than this many times the usual distance leave a gap."""
@@ -32,14 +33,15 @@ def patient_unknown(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
 
 def patient_differs(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
     """Name, birth date and sex must agree among all objects."""
+    patients = [held.header.patient for held in dossier.instances]
     for what, uids in contradictions(dossier.instances).items():
         values = {
-            "name": {held.header.patient.name for held in dossier.instances},
-            "birth date": {held.header.patient.birth_date for held in dossier.instances},
-            "sex": {held.header.patient.sex for held in dossier.instances},
+            "name": {patient.name for patient in patients},
+            "birth-date": {patient.birth_date for patient in patients},
+            "sex": {patient.sex for patient in patients},
         }[what]
-        shown = ", ".join(sorted(value for value in values if value))
-        params = {"what": what, "count": len(uids), "total": len(dossier.instances), "values": shown}
+        shown = ", ".join(sorted(filter(None, values)))
+        params = {"what": Term(what), "count": len(uids), "total": len(dossier.instances), "values": shown}
         yield Raised(code="PATIENT-DIFFERS", subject=what, params=params, instance_uids=uids)
 
 
@@ -55,18 +57,33 @@ def plan_unapproved(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
     """A plan must bear its approval (PS3.3 C.8.8.16)."""
     for plan in _needed(dossier):
         if plan.held and plan.header.approval != "APPROVED":
-            params = {"label": label_of(plan), "approval": plan.header.approval or "without an approval status"}
+            params = {"label": label_of(plan), "approval": plan.header.approval or Term("no-approval")}
             yield Raised(code="PLAN-UNAPPROVED", subject=plan.uid, params=params, instance_uids=(plan.uid,))
 
 
 def target_missing(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
-    """A plan must prescribe a dose to a target."""
+    """A plan must prescribe a dose to a target: to a site or volume, not only to a point."""
     for plan in _needed(dossier):
-        prescribed = [one for one in plan.header.dose_references if one.type == "TARGET" and one.target_prescription_gy]
-        if plan.held and not prescribed:
+        if plan.held and not prescribed_targets(plan.header):
             yield Raised(
                 code="TARGET-MISSING", subject=plan.uid, params={"label": label_of(plan)}, instance_uids=(plan.uid,)
             )
+
+
+def side_differs(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
+    """The side that a plan's label and sites name must be the side of its targets."""
+    opposite = {"left": "right", "right": "left"}
+    plans = {plan.uid: plan for plan in dossier.plans}
+    for phase in dossier.phases:
+        header = plans[phase.plan_uids[-1]].header
+        named = {laterality_of(*header.sites), *(laterality_of(label=text) for text in (header.label, header.name))}
+        targets = {laterality_of(target.name) for target in phase.targets if target.name != header.label}
+        for side in sorted(targets & set(opposite)):
+            if opposite[side] in named and not named & {side, "both"}:
+                label = label_of(plans[phase.plan_uids[-1]])
+                params = {"label": label, "named": Term(opposite[side]), "treated": Term(side)}
+                uids = phase.plan_uids[-1:]
+                yield Raised(code="SIDE-DIFFERS", subject=f"{uids[0]}/{side}", params=params, instance_uids=uids)
 
 
 def structures_missing(dossier: Dossier, around: Surroundings) -> Iterator[Raised]:
@@ -80,14 +97,27 @@ def structures_missing(dossier: Dossier, around: Surroundings) -> Iterator[Raise
 
 
 def images_missing(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
-    """A plan needs the images it was made on, and a structure set all the images it refers to."""
+    """A plan needs the images it was made on."""
     images = [held for held in dossier.instances if held.kind is InstanceKind.IMAGE]
-    present = {held.uid for held in images}
     for plan in _needed(dossier):
-        if plan.held and not images:
+        if plan.held and not any(_is_planning_image(held, plan) for held in images):
             yield Raised(
                 code="IMAGES-MISSING", subject=plan.uid, params={"label": label_of(plan)}, instance_uids=(plan.uid,)
             )
+
+
+def _is_planning_image(image: Held, plan: Plan) -> bool:
+    """Return whether a plan's structures refer to an image, or plan, dose and structures lie in its frame."""
+    about = [held for held in (plan.held, *plan.doses, *plan.structure_sets) if held]
+    if image.header.frame_uid and image.header.frame_uid in {held.header.frame_uid for held in about}:
+        return True
+    bodies = [held.header.structure_set for held in plan.structure_sets if held.header.structure_set]
+    return any(image.uid in body.image_uids or image.header.series_uid in body.series_uids for body in bodies)
+
+
+def images_incomplete(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
+    """A structure set needs all the images it refers to."""
+    present = {held.uid for held in dossier.instances if held.kind is InstanceKind.IMAGE}
     for held in dossier.instances:
         structures = held.header.structure_set
         referenced = set(structures.image_uids) if structures else set()
@@ -135,9 +165,10 @@ def dose_missing(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
     for plan in _needed(dossier):
         if plan.chosen_dose_uids:
             continue
-        types = sorted({held.header.dose.summation_type or "no type" for held in plan.doses if held.header.dose})
+        types = sorted({held.header.dose.summation_type for held in plan.doses if held.header.dose} - {""})
         if plan.doses:
-            params = {"label": label_of(plan), "count": len(plan.doses), "types": ", ".join(types)}
+            shown = ", ".join(types) or Term("no-type")
+            params = {"label": label_of(plan), "count": len(plan.doses), "types": shown}
             uids = tuple(held.uid for held in plan.doses)
             yield Raised(code="DOSE-CANDIDATES", subject=plan.uid, params=params, instance_uids=uids)
         elif plan.held:
@@ -188,17 +219,17 @@ def conflict(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
 
 def values_unreadable(dossier: Dossier, _around: Surroundings) -> Iterator[Raised]:
     """Values that can't be read, and encodings that had to be guessed, are told."""
-    unreadable: dict[str, str] = {}
+    unreadable: dict[str, list[str]] = {}
     guessed: dict[str, list[str]] = {}
     for held in dossier.instances:
         for flag in held.header.flags:
             what, _, detail = flag.partition(":")
             if what == "unreadable":
-                unreadable.setdefault(held.uid, detail)
+                unreadable.setdefault(held.uid, []).append(detail)
             elif what == "charset-guessed":
                 guessed.setdefault(detail, []).append(held.uid)
     if unreadable:
-        params = {"count": len(unreadable), "values": ", ".join(sorted(set(unreadable.values())))}
+        params = {"count": len(unreadable), "values": ", ".join(sorted(set(chain(*unreadable.values()))))}
         yield Raised(code="UNREADABLE-VALUES", params=params, instance_uids=tuple(unreadable))
     for encoding, uids in sorted(guessed.items()):
         params = {"count": len(uids), "encoding": encoding}
@@ -218,8 +249,10 @@ CONTENT_RULES: tuple[Rule, ...] = (
     plan_missing,
     plan_unapproved,
     target_missing,
+    side_differs,
     structures_missing,
     images_missing,
+    images_incomplete,
     slices_missing,
     dose_missing,
     dose_without_plan,
