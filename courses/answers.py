@@ -163,6 +163,7 @@ def _plan(share: PlanShare) -> Json:
         "uid": share.plan.uid,
         "label": share.plan.header.label,
         "delivery_state": share.plan.delivery_state.value,
+        "basis": "planned" if share.as_planned else "delivered",
         "fractions": {
             "planned": share.plan.fractions_planned,
             "delivered": round(share.plan.fraction_equivalents, 4),

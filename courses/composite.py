@@ -35,6 +35,8 @@ class PlanShare:
         ``stored`` or ``summed`` (of beams); empty where the dose can't be had.
     mapping
         How its frame of reference came onto the image.
+    as_planned
+        Whether its planned dose entered the sum, records or not.
     reason_not_summed
         Empty where it was summed.
     """
@@ -43,6 +45,7 @@ class PlanShare:
     plan: Plan
     source: str = ""
     is_certain: bool = False
+    as_planned: bool = False
     mapping: Mapping | None = None
     reason_not_summed: str = ""
 
@@ -92,6 +95,7 @@ class _Gathering:
     dose_type: str
     registrations: Sequence[Held]
     reader: Reader
+    as_planned: bool
     certain: list[Part] = field(default_factory=list)
     uncertain: list[Part] = field(default_factory=list)
     shares: list[PlanShare] = field(default_factory=list)
@@ -110,7 +114,14 @@ class _Gathering:
         (self.certain if dose.is_certain else self.uncertain).extend(parts)
         self.warnings.extend(dose.notes)
         self.shares.append(
-            PlanShare(dossier=dossier, plan=dose.plan, source=dose.source, is_certain=dose.is_certain, mapping=mapped)
+            PlanShare(
+                dossier=dossier,
+                plan=dose.plan,
+                source=dose.source,
+                is_certain=dose.is_certain,
+                as_planned=self.as_planned,
+                mapping=mapped,
+            )
         )
 
     def _parts(self, dose: DeliveredDose) -> tuple[list[Part], Mapping] | str:
@@ -168,6 +179,7 @@ def compose(
         dose_type=_dose_type(dose for _, dose in doses),
         registrations=registrations_of([*everything, *record.unattached]),
         reader=reader,
+        as_planned=as_planned,
     )
     for dossier, plan_dose in doses:
         gathering.take(dossier, plan_dose)

@@ -75,6 +75,9 @@ def _provenance(composite: Composite) -> list[str]:
             lines.append(f"{label}: not summed, {share.reason_not_summed}")
         else:
             way = share.mapping.kind if share.mapping else ""
-            given = f"{share.plan.fraction_equivalents:g} of {share.plan.fractions_planned or '?'} fractions"
+            planned = share.plan.fractions_planned or "?"
+            given = f"{share.plan.fraction_equivalents:g} of {planned} fractions"
+            if share.as_planned:
+                given = f"{planned} fractions as planned"
             lines.append(f"{label}: {share.source} grid, {given}, frame of reference: {way}")
     return lines

@@ -15,6 +15,7 @@ from ingest.filer import Filer, Ports
 from ingest.import_folder import ImportLine, ImportReport, import_paths
 from ingest.node import Node, NodeSettings
 from ingest.spool import Spool
+from lastgate.settings import SettingsError
 from lastgate.wiring import House, utc_now
 
 _ASK_AGAIN_S = 0.2
@@ -80,6 +81,10 @@ class Reception:
         """File at once what has come in and return how many objects became what."""
         return self._filer.drain()
 
+    def file_until(self, stop: threading.Event) -> None:
+        """File what comes in until `stop` is set."""
+        self._filer.run(stop)
+
 
 @contextmanager
 def receiving(house: House, *, port: int | None = None) -> Iterator[Reception]:
@@ -98,10 +103,19 @@ def receiving(house: House, *, port: int | None = None) -> Iterator[Reception]:
         spool,
     )
     try:
-        yield Reception(house, node.start())
+        yield Reception(house, _started(node, settings.host, settings.port if port is None else port))
     finally:
         node.stop()
         spool.close()
+
+
+def _started(node: Node, host: str, port: int) -> int:
+    try:
+        return node.start()
+    except OSError as error:
+        raise SettingsError(
+            f"The node can't listen on {host}:{port}: {error.strerror}. Stop what uses it, or set another node.port"
+        ) from error
 
 
 def serve_until(house: House, stop: threading.Event, *, on_start: Callable[[int], None]) -> None:
