@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from storage.base import ObjectStat, Version
 from storage.errors import StoreUnavailable
@@ -14,8 +14,12 @@ if TYPE_CHECKING:
         GetObjectRequestTypeDef,
         HeadObjectOutputTypeDef,
         HeadObjectRequestTypeDef,
+        ListObjectsV2OutputTypeDef,
+        ListObjectVersionsOutputTypeDef,
         ObjectVersionTypeDef,
     )
+
+Page = TypeVar("Page", "ListObjectsV2OutputTypeDef", "ListObjectVersionsOutputTypeDef")
 
 PIECE_BYTES = 1 << 20
 
@@ -83,8 +87,7 @@ def pieces(bucket: Bucket, request: "GetObjectRequestTypeDef") -> Iterator[bytes
 def objects(bucket: Bucket, above: str, prefix: str) -> Iterator[ObjectStat]:
     """Yield the objects whose key, without `above`, begins with `prefix`, in order of key."""
     paginator = bucket.client.get_paginator("list_objects_v2")
-    pages = iter(paginator.paginate(Bucket=bucket.name, Prefix=above + prefix))
-    while (page := bucket.call(f"listing {prefix!r}", lambda: next(pages, None))) is not None:
+    for page in _pages(bucket, prefix, iter(paginator.paginate(Bucket=bucket.name, Prefix=above + prefix))):
         for entry in page.get("Contents", []):
             yield ObjectStat(
                 version=version_of(entry["Key"].removeprefix(above), entry["ETag"], None),
@@ -100,11 +103,22 @@ def versions(bucket: Bucket, above: str, prefix: str) -> Iterator[tuple[ObjectSt
     of a page as two lists; between them the time of change (in seconds) decides.
     """
     paginator = bucket.client.get_paginator("list_object_versions")
-    pages = iter(paginator.paginate(Bucket=bucket.name, Prefix=above + prefix))
-    while (page := bucket.call(f"listing {prefix!r}", lambda: next(pages, None))) is not None:
+    for page in _pages(bucket, prefix, iter(paginator.paginate(Bucket=bucket.name, Prefix=above + prefix))):
         found = [_stat(entry, above, marker=False) for entry in page.get("Versions", [])]
         found += [_stat(entry, above, marker=True) for entry in page.get("DeleteMarkers", [])]
         yield from sorted(found, key=_by_key_newest_first)
+
+
+def _pages(bucket: Bucket, prefix: str, pages: Iterator[Page]) -> Iterator[Page]:
+    """Yield the pages of a list, each fetched with the whole deadline.
+
+    A page that does not say whether it is the last is no list at all: botocore
+    reads the login page of a proxy as an empty one, and an archive would look empty.
+    """
+    while (page := bucket.call(f"listing {prefix!r}", lambda: next(pages, None))) is not None:
+        if "IsTruncated" not in page:
+            raise StoreUnavailable(f"What the server sent is no list of the bucket {bucket.name}")
+        yield page
 
 
 def _stat(

@@ -174,7 +174,8 @@ class S3Store:
                 found = self._head(key)
                 if found.get("Metadata", {}).get(_MARK) == mark:
                     return version_of(key, found["ETag"], found.get("VersionId"))
-            self._refuse_folder(key)
+            if expected is None:
+                self._refuse_folder(key)
             raise Replaced(f"{key} is no longer what it was when it was read") from refused
 
     def read(
@@ -368,7 +369,7 @@ class S3Store:
 
     def _refuse_folder(self, key: str) -> None:
         """Raise `BadKey` if keys lie below `key`: some servers then say 412 to a put and 404 to a HEAD."""
-        if next(self.list(f"{key}/"), None) is not None:
+        if next(reading.objects(self._bucket, self._prefix, f"{key}/"), None) is not None:
             raise BadKey(f"{key} can't be stored: it is the folder of other keys")
 
     def _good(self, key: str, sha256: str, size_bytes: int) -> Version | None:
@@ -388,6 +389,8 @@ class S3Store:
         return newest.version_id
 
     def _longest_lock(self, key: str) -> datetime | None:
+        if not self.capabilities.locks_versions:
+            return None
         ends = [
             self.retention(stat.version)
             for stat in self.list_versions(key)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         CompleteMultipartUploadRequestTypeDef,
         CopyObjectRequestTypeDef,
         CopySourceTypeDef,
+        CreateMultipartUploadRequestTypeDef,
         DeleteObjectRequestTypeDef,
         PutObjectRequestTypeDef,
     )
@@ -94,7 +95,7 @@ def put_in_parts(
     """
     name, client = bucket.name, bucket.client
     part_bytes = part_size(size_bytes, least=min(PART_BYTES, bucket.limits.put_bytes))
-    with _multipart(bucket, key) as upload:
+    with _multipart(bucket, key, checksums=True) as upload:
         parts: list[CompletedPartTypeDef] = []
         while piece := body.read(part_bytes):
             number, checksum = len(parts) + 1, base64_digest(hashlib.sha256(piece).hexdigest())
@@ -147,7 +148,7 @@ def copy_in_parts(
     """
     name, client = bucket.name, bucket.client
     step = part_size(size_bytes, least=bucket.limits.copy_bytes)
-    with _multipart(bucket, key) as upload:
+    with _multipart(bucket, key, checksums=False) as upload:
         parts: list[CompletedPartTypeDef] = []
         for start in range(0, size_bytes, step):
             number, extent = len(parts) + 1, f"bytes={start}-{min(start + step, size_bytes) - 1}"
@@ -170,13 +171,16 @@ def copy_in_parts(
 
 
 @contextmanager
-def _multipart(bucket: Bucket, key: str) -> Iterator[str]:
-    """Begin an upload in parts and give its id; whatever goes wrong inside, the parts are dropped."""
-    name, client = bucket.name, bucket.client
-    upload = bucket.call(
-        f"beginning {key}",
-        lambda: client.create_multipart_upload(Bucket=name, Key=key, ChecksumAlgorithm="SHA256")["UploadId"],
-    )
+def _multipart(bucket: Bucket, key: str, *, checksums: bool) -> Iterator[str]:
+    """Begin an upload in parts and give its id; whatever goes wrong inside, the parts are dropped.
+
+    With `checksums` each part must have its SHA-256; parts copied on the server have none.
+    """
+    request: CreateMultipartUploadRequestTypeDef = {"Bucket": bucket.name, "Key": key}
+    if checksums:
+        request["ChecksumAlgorithm"] = "SHA256"
+    answer = bucket.call(f"beginning {key}", lambda: bucket.client.create_multipart_upload(**request))
+    upload = answer["UploadId"]
     try:
         yield upload
     except BaseException:
