@@ -193,14 +193,14 @@ class Filer:
         return [SpoolFolder(path) for path in sorted(self._root.iterdir()) if path.is_dir()]
 
     def _drain_folder(self, folder: SpoolFolder) -> None:
-        with folder.owned() as is_dead:
+        with folder.owned() as is_dead:  # for a moment only: a restarted worker wants it back
             if is_dead:
                 folder.recover(limits=self._limits, clock=self._ports.clock)
-            after = 0
-            while page := folder.journal.pending(after=after):
-                for held in page:
-                    self._file(folder, held)
-                    after = held.number
+        after = 0
+        while page := folder.journal.pending(after=after):
+            for held in page:
+                self._file(folder, held)
+                after = held.number
 
     def _file(self, folder: SpoolFolder, held: Held) -> None:
         arrival = held.arrival

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -113,6 +114,8 @@ class Spool:
         How much it takes, and how much one data set may hold.
     clock
         Returns the time, aware UTC.
+    wait_s
+        How long to wait for the folder: the filer has it for a moment when it cleans up after a dead worker.
 
     Raises
     ------
@@ -127,16 +130,14 @@ class Spool:
         clock: Callable[[], datetime],
         limits: SpoolLimits | None = None,
         dataset_limits: Limits | None = None,
+        wait_s: float = 10.0,
     ) -> None:
         self.folder = SpoolFolder(folder)
         self.dataset_limits = dataset_limits or Limits()
         self.clock = clock
         self._limits = limits or SpoolLimits()
         self._failure: str | None = None
-        lock = self.folder.lock()
-        if lock is None:
-            raise SpoolFailed(f"Another process uses the spool folder {folder.name}")
-        self._lock = lock
+        self._lock = self._own(wait_s)
         self.recovered = self.folder.recover(limits=self.dataset_limits, clock=clock)
         self._committer = GroupCommit(folder / "journal.db")
 
@@ -176,6 +177,14 @@ class Spool:
                 arrival = judge(stream, draft)
             sync_file(descriptor)
             return self._hold(path, arrival)
+
+    def _own(self, wait_s: float) -> int:
+        ends = time.monotonic() + wait_s
+        while (lock := self.folder.lock()) is None:
+            if time.monotonic() >= ends:
+                raise SpoolFailed(f"Another process uses the spool folder {self.folder.path.name}")
+            time.sleep(0.05)
+        return lock
 
     def pending(self, *, after: int = 0) -> list[Held]:
         """Return what is not filed yet, in order of arrival, in pages: ask again after the last number."""

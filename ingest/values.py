@@ -39,8 +39,10 @@ class Values:
         """Take the value of an element; `outermost` if it stands in no sequence."""
         if length % 2:
             self.flags.add("odd-length")
-        known = vr or standard_vr(tag)
-        width = SWAP_BYTES.get(known or b"", 0) if not level.encoding.little else 0
+        known = vr
+        if vr is None or vr == b"UN":  # a program that does not know an element copies it as UN
+            known = standard_vr(tag) or vr
+        width = SWAP_BYTES.get(vr or b"", 0) if not level.encoding.little else 0
         if length > TRIMMED_BYTES:
             self._take_long(tag, known, length, width)
             return

@@ -20,6 +20,7 @@ class House:
     """Everything a thing passes through on its way in, on a filesystem."""
 
     root: Path
+    worker: str = "w1"
     now: datetime = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
     told: list[PatientKey] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -29,7 +30,7 @@ class House:
     def __post_init__(self) -> None:
         self.store = FilesystemStore(self.root / "store")
         self.facts = FactStore(self.store, node="n1")
-        self.spool = self.new_spool("w1")
+        self.spool = self.new_spool(self.worker)
         self.filer = self.new_filer()
 
     def clock(self) -> datetime:

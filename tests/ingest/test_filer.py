@@ -1,16 +1,20 @@
 """The filer: nothing twice, nothing lost, nothing overwritten."""
 
 import multiprocessing
+from dataclasses import replace
 from datetime import timedelta
 from multiprocessing.synchronize import Event as Signal
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from archive.facts import PatientKey, patient_key
 from archive.headers import Identifier
 from ingest.errors import FilerBusy
+from ingest.filer import Filer
 from storage.errors import StoreUnavailable
+from storage.filesystem import FilesystemStore
 from tests.ingest.conftest import House
 from tests.ingest.datasets import EXPLICIT, IMPLICIT, dataset, element, implicit, part10, uid, write_file
 
@@ -277,6 +281,30 @@ def test_drain_when_values_break_pydicom_then_the_bytes_go_to_quarantine(
     assert report.counts == {"quarantined": 1}
     assert "LG-ING-502" in report.lines[0].reason
     assert house.receipts() == []
+
+
+class Copying:
+    """A store that can't link, as S3 can't."""
+
+    def __init__(self, store: FilesystemStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "link_if_absent":
+            raise AttributeError(name)
+        return getattr(self._store, name)
+
+
+def test_drain_when_the_store_can_not_link_then_bytes_are_copied(house: House, tmp_path: Path) -> None:
+    path = write_file(tmp_path / "a.dcm")
+    ports = replace(house.new_filer()._ports, store=cast(FilesystemStore, Copying(house.store)))
+    house.filer = Filer(house.root / "spool", ports, grace=timedelta(0))
+
+    house.take(path)
+
+    (receipt,) = house.receipts()
+    assert (house.store.root / receipt.key).stat().st_nlink == 1
+    assert house.objects("intake/") == {receipt.key: path.read_bytes()}
 
 
 def _hold_lock(root: str, holding: Signal, done: Signal) -> None:

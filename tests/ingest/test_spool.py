@@ -140,7 +140,7 @@ def test_receive_when_it_is_too_long_or_the_disk_too_full_then_resources_are_nam
 
 def test_spool_when_opened_twice_then_the_second_is_refused(house: House) -> None:
     with pytest.raises(SpoolFailed, match="Another process"):
-        house.new_spool("w1")
+        Spool(house.spool.folder.path, clock=house.clock, wait_s=0)
 
 
 def test_spool_when_opened_after_a_crash_then_leftovers_are_put_in_order(house: House) -> None:

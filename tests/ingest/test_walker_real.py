@@ -75,4 +75,4 @@ def test_content_digest_when_dcmtk_writes_it_otherwise_then_it_stays(real_data: 
             assert walk(target).content_sha256 == before, (path.name, way)
             compared += 1
 
-    assert compared > 400
+    assert compared > 150
