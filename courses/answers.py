@@ -50,11 +50,19 @@ def composite_answer(composite: Composite, reader: Reader, *, as_of: date | None
     }
 
 
-def histograms(composite: Composite, reader: Reader) -> list[Dvh]:
-    """Return the histograms of all structures of the course the sum lies on, those without a volume left out."""
+def histograms(composite: Composite, reader: Reader, *, leave_out: frozenset[str] = frozenset()) -> list[Dvh]:
+    """Return the histograms of all structures of the course the sum lies on, those without a volume left out.
+
+    Parameters
+    ----------
+    leave_out
+        RT ROI Interpreted Types (PS3.3 C.8.8.8) that are not asked for.
+    """
     total = composite.total
     found = []
     for structure in structures_of(composite.onto, reader):
+        if structure.interpreted_type in leave_out:
+            continue
         try:
             found.append(dvh(structure, total.grid, upper_gy=total.upper_gy, outside_gy=total.outside_gy))
         except DoseError:

@@ -1,4 +1,4 @@
-"""Doses of organs and targets of one course, for paper: delivered where records tell it, else planned and said so."""
+"""Doses of the organs of one course, for paper: delivered where records tell it, else planned and said so."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,9 @@ from courses.composite import Composite, compose
 from courses.errors import NothingToSum
 from courses.reading import Reader
 from dose.dvh import Dvh
+
+NO_ORGANS = frozenset({"GTV", "CTV", "ITV", "PTV", "EXTERNAL", "SUPPORT", "BOLUS", "MARKER", "ISOCENTER", "CONTROL"})
+"""RT ROI Interpreted Types that are no organs (PS3.3 C.8.8.8.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,6 @@ def course_dose(record: PatientRecord, dossier: Dossier, reader: Reader) -> Cour
         return None
     return CourseDose(
         composite=composite,
-        histograms=tuple(histograms(composite, reader)),
+        histograms=tuple(histograms(composite, reader, leave_out=NO_ORGANS)),
         basis="delivered" if is_told else "planned",
     )

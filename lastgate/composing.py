@@ -126,7 +126,7 @@ def _dose_dataset(composite: Composite, made: datetime) -> Dataset:
         header=_header(composite, made, "composite", "Composite physical dose, draft"),
         plans=plans,
         dose_type=composite.dose_type,
-        comment="Sum of delivered plans; not approved. Unknown voxels hold the upper estimate.",
+        comment="Draft sum of plans; unknown voxels hold the upper estimate",
     )
 
 

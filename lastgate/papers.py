@@ -18,8 +18,6 @@ from reports.mandatory import missing
 from reports.render import Audience, Language, render_summary
 from reports.summary import Answer, CourseSummary, DoseType, EarlierCourse, EarlierRadiation, OrganDose
 
-_TARGETS = frozenset({"PTV", "CTV", "GTV", "ITV"})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paper:
@@ -108,14 +106,14 @@ def _organ_doses(dose: CourseDose | None) -> tuple[OrganDose, ...]:
         OrganDose(
             name=one.name,
             words=None,
-            mean_gy=Fact(value=one.mean_gy.value, source=source),
-            max_gy=Fact(value=one.max_gy.value, source=source),
+            mean_gy=Fact(value=one.mean_gy.lo, source=source),
+            max_gy=Fact(value=one.max_gy.lo, source=source),
             dose_type=kind,
             is_for_patient=False,
             basis=dose.basis,
+            unknown_cc=round(one.unknown_cc, 1),
         )
         for one in dose.histograms
-        if one.mean_gy.value is not None and one.max_gy.value is not None
     )
 
 

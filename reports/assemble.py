@@ -349,7 +349,10 @@ def _interruption(gap: Interruption, entries: SummaryEntries) -> InterruptionFac
 
 def _organ(dose: OrganDose, told: Sequence[OrganEntry]) -> OrganDose:
     entry = next((entry for entry in told if entry.name == dose.name), None)
-    return replace(dose, words=entry.words, is_for_patient=entry.is_for_patient) if entry else dose
+    if entry is None:
+        return dose
+    # A lower bound would tell a patient less than the organ got.
+    return replace(dose, words=entry.words, is_for_patient=entry.is_for_patient and not dose.unknown_cc)
 
 
 def _remains_radioactive(plans: Sequence[Plan], said: _Said) -> Recorded[Answer]:

@@ -201,6 +201,8 @@ class OrganDose:
         Whether the department tells this figure to patients.
     basis
         ``planned`` or ``delivered``: what the figures were computed from.
+    unknown_cc
+        Volume in cm3 outside the calculated dose; where it is not zero the figures are lower bounds.
     """
 
     name: str
@@ -210,6 +212,7 @@ class OrganDose:
     dose_type: DoseType
     is_for_patient: bool
     basis: str
+    unknown_cc: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
