@@ -99,17 +99,16 @@ def body_text(document: Document) -> str:
     """
     try:
         text = _json(document.body, ensure_ascii=False)
-        return text if _is_encodable(text) else _json(document.body, ensure_ascii=True)
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate, which only its escape can stand for
+        return _json(document.body, ensure_ascii=True)
     except (TypeError, ValueError) as error:
         raise BadDocument(f"{document.id}: the body is no plain JSON: {error}") from error
+    return text
 
 
 def _json(body: Mapping[str, Any], *, ensure_ascii: bool) -> str:
     return json.dumps(body, ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":"))
-
-
-def _is_encodable(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def tombstone(document_id: str, kind: Kind, *, patient_key: str, version: int) -> Document:

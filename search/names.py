@@ -9,6 +9,7 @@ understood; none is corrected.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice, product
 from typing import Final
 
@@ -87,6 +88,7 @@ def _group(text: str) -> NameGroup:
     return NameGroup(family=family, given=given, middle=middle, title=" ".join(part for part in rest if part))
 
 
+@lru_cache(maxsize=1024)  # asked for each document of a patient
 def name_tokens(name: str) -> frozenset[str]:
     """Return every token that finds this person, to be matched by prefix.
 
@@ -135,6 +137,7 @@ def _latin_initials(group: NameGroup) -> frozenset[str]:
     return frozenset([*shortest, "".join(word[0] for word in words[1:] + words[:1])])
 
 
+@lru_cache(maxsize=1024)
 def name_forms(name: str) -> frozenset[str]:
     """Return the whole forms of a name that DICOM matching, with or without wildcards, is tried on.
 
@@ -170,6 +173,7 @@ def canonical_group(pattern: str) -> str:
     return "^".join(fold(component) for component in pattern.split("^")).rstrip("^")
 
 
+@lru_cache(maxsize=1024)
 def name_sort_key(name: str) -> str:
     """Return the text persons are listed by: Latin spelling first, Chinese names among them by pinyin.
 

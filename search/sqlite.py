@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from search.base import INDEX_FORMAT, Hit, Kind, Page, PatientVersions, Rebuild, Stored
+from search.conditions import Condition
 from search.documents import Document
 from search.errors import (
     IndexDamaged,
@@ -29,7 +30,7 @@ from search.errors import (
     RebuildSuperseded,
 )
 from search.query import Query, condition, decode_cursor, encode_cursor
-from search.sqlite_conditions import where
+from search.sqlite_conditions import cheap_lookups, where
 from search.sqlite_tables import (
     CREATE_GENERATION,
     DROP_GENERATION,
@@ -46,16 +47,20 @@ _GET: Final = "SELECT id, kind, patient, version, body FROM documents_N WHERE id
 _COUNT: Final = "SELECT count(*) FROM documents_N WHERE kind = ? AND alive = 1"
 _COUNT_ALL: Final = "SELECT count(*) FROM documents_N"
 _OF_PATIENT: Final = "SELECT id, kind, version, alive FROM documents_N WHERE patient = ? ORDER BY id"
-_SEARCH: Final = (
-    "SELECT id, kind, patient, version, body, ORDER_KEY FROM documents_N d WHERE kind = ? AND alive = 1 AND "
-)
+_SEARCH: Final = "SELECT id, kind, patient, version, body, ORDER_KEY FROM documents_N d WHERE "
+_COUNT_FOUND: Final = "SELECT count(*) FROM documents_N d WHERE "
+# Few hits are fetched one by one and sorted; many are met by walking documents in order until the page is full.
+# The sign + keeps SQLite from the latter, which it can't judge: it does not count before it chooses.
+_ORDERED_KIND: Final = "kind = ? AND alive = 1 AND "
+_UNORDERED_KIND: Final = "+kind = ? AND alive = 1 AND "
+_NARROW: Final = 2000
+_COUNT_ROWS: Final = "SELECT count(*) FROM"
 _PATIENTS: Final = """
     SELECT patient, min(CASE WHEN alive = 1 THEN version END), max(version) FROM documents_N
     WHERE patient > ? GROUP BY patient ORDER BY patient LIMIT ?
 """
 _PATIENTS_AT_ONCE: Final = 1000
 _NOTHING_BUILDING: Final = {"building": 0, "building_format": 0}
-_COUNT_FOUND: Final = "SELECT count(*) FROM documents_N d WHERE kind = ? AND alive = 1 AND "
 
 
 class SqliteEngine:
@@ -91,19 +96,21 @@ class SqliteEngine:
 
     def search(self, query: Query) -> Page:
         """Return one page of hits."""
-        fits, values = where(condition(query))
-        key = f"order_{query.order.value}"
-        after = decode_cursor(query)
-        paged = f"{fits} AND ({key}, id) > (?, ?)" if after else fits
-        page = f"{paged} ORDER BY {key}, id LIMIT ?"
+        asked, after, key = condition(query), decode_cursor(query), f"order_{query.order.value}"
+        fits, values = where(asked)
+        page = f"{fits} AND ({key}, id) > (?, ?)" if after else fits
+        page += f" ORDER BY {key}, id LIMIT ?"
         with self._read() as (connection, state):
+            kind = _UNORDERED_KIND if _is_narrow(connection, state.live, asked) else _ORDERED_KIND
             rows = connection.execute(
-                in_generation(state.live, _SEARCH.replace("ORDER_KEY", key) + page),
+                in_generation(state.live, _SEARCH.replace("ORDER_KEY", key) + kind + page),
                 (query.kind, *values, *(after or ()), query.limit + 1),
             ).fetchall()
             total = None
             if query.with_total:
-                counted = connection.execute(in_generation(state.live, _COUNT_FOUND + fits), (query.kind, *values))
+                counted = connection.execute(
+                    in_generation(state.live, _COUNT_FOUND + kind + fits), (query.kind, *values)
+                )
                 total = int(counted.fetchone()[0])
         shown = rows[: query.limit]
         cursor = encode_cursor(query, shown[-1][5], shown[-1][0]) if len(rows) > query.limit else None
@@ -251,6 +258,7 @@ class SqliteEngine:
         try:
             if not self._read_only:
                 connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA cache_size = -65536")  # KiB: terms are written all over the tree
                 connection.execute("PRAGMA synchronous = FULL")  # a fold reported as done stays found
                 create(connection)
         except BaseException:
@@ -295,6 +303,15 @@ class _SqliteRebuild:
             if state.building != self._generation:
                 raise RebuildSuperseded("Another rebuild began, or this one ended: its index is gone.")
             yield connection, state
+
+
+def _is_narrow(connection: sqlite3.Connection, generation: int, asked: Condition) -> bool:
+    """Return whether some lookup the hits must fit finds few documents; counts no further than it must."""
+    for statement, values in cheap_lookups(asked):
+        few = in_generation(generation, f"{_COUNT_ROWS} ({statement} LIMIT ?)")
+        if connection.execute(few, (*values, _NARROW + 1)).fetchone()[0] <= _NARROW:
+            return True
+    return False
 
 
 def _hit(row: tuple[Any, ...]) -> Hit:

@@ -1,6 +1,7 @@
 """Conditions as SQL over the terms of the embedded index."""
 
 import json
+from collections.abc import Iterator
 from typing import Final
 
 from search.conditions import (
@@ -16,8 +17,10 @@ from search.conditions import (
     literal_prefix,
 )
 
-_HAS_TERM: Final = "d.doc IN (SELECT doc FROM terms_N WHERE field = ?"
+_TERMS: Final = "SELECT doc FROM terms_N WHERE field = ?"
 _LISTED: Final = "(SELECT value FROM json_each(?))"
+
+Leaf = Term | OneOf | Prefix | Range | Wildcard
 
 
 def where(condition: Condition) -> tuple[str, list[str]]:
@@ -28,29 +31,43 @@ def where(condition: Condition) -> tuple[str, list[str]]:
     match condition:
         case AllOf(conditions) | AnyOf(conditions):
             return _joined(conditions, every=isinstance(condition, AllOf))
+    statement, values = lookup(condition)
+    return f"d.doc IN ({statement})", values
+
+
+def lookup(leaf: Leaf) -> tuple[str, list[str]]:
+    """Return the statement that lists the documents with a term that fits, and its values in order."""
+    match leaf:
         case Term(field, value):
-            return f"{_HAS_TERM} AND value = ?)", [field, value]
+            return f"{_TERMS} AND value = ?", [field, value]
         case OneOf(field, values):
             # one value for the whole list: SQLite limits the number of question marks
-            listed = json.dumps(values, ensure_ascii=False)
-            return f"{_HAS_TERM} AND value IN {_LISTED})", [field, listed]
+            return f"{_TERMS} AND value IN {_LISTED}", [field, json.dumps(values, ensure_ascii=False)]
         case Prefix(field, prefix):
             return _between(field, prefix, after_prefix(prefix))
         case Range(field, low, high):
             limits = [(sign, limit) for sign, limit in ((">=", low), ("<=", high)) if limit is not None]
             tests = "".join(f" AND value {sign} ?" for sign, _ in limits)
-            return f"{_HAS_TERM}{tests})", [field, *(limit for _, limit in limits)]
+            return f"{_TERMS}{tests}", [field, *(limit for _, limit in limits)]
         case Wildcard(field, pattern):
             start = literal_prefix(pattern)
             within, bounds = _between(field, start, after_prefix(start))
             glob = pattern.replace("[", "[[]")  # the only other sign that GLOB gives a meaning
-            return f"{within[:-1]} AND value GLOB ?)", [*bounds, glob]
+            return f"{within} AND value GLOB ?", [*bounds, glob]
+
+
+def cheap_lookups(condition: Condition) -> Iterator[tuple[str, list[str]]]:
+    """Yield the lookups that a document must fit all of and that walk only the terms that fit."""
+    parts = condition.conditions if isinstance(condition, AllOf) else (condition,)
+    for part in parts:
+        if isinstance(part, Term | OneOf | Prefix):
+            yield lookup(part)
 
 
 def _between(field: str, low: str, below: str | None) -> tuple[str, list[str]]:
     if below is None:
-        return f"{_HAS_TERM} AND value >= ?)", [field, low]
-    return f"{_HAS_TERM} AND value >= ? AND value < ?)", [field, low, below]
+        return f"{_TERMS} AND value >= ?", [field, low]
+    return f"{_TERMS} AND value >= ? AND value < ?", [field, low, below]
 
 
 def _joined(conditions: tuple[Condition, ...], *, every: bool) -> tuple[str, list[str]]:

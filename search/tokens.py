@@ -12,6 +12,7 @@ evidence, and converting it would join people who are not the same.
 
 import unicodedata
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
 MAX_TOKEN_CHARS: Final = 64
@@ -47,7 +48,9 @@ _PER_CHARACTER: Final = (
 
 def clean(text: str) -> str:
     """Return `text` as one line that every engine can store: no controls, no lone surrogates, single spaces."""
-    return " ".join("".join(_storable(character) for character in text).split())
+    if not text.isprintable():  # else there is nothing to take out
+        text = "".join(map(_storable, text))
+    return " ".join(text.split())
 
 
 def _storable(character: str) -> str:
@@ -59,6 +62,7 @@ def _storable(character: str) -> str:
     return _REPLACEMENT if category == "Cs" else character
 
 
+@lru_cache(maxsize=4096)  # the same labels, machines and names come with every document of a patient
 def fold(text: str) -> str:
     """Return `text` without the differences that a searching person does not see.
 
@@ -75,6 +79,8 @@ def fold(text: str) -> str:
 
 
 def _fold_once(text: str) -> str:
+    if text.isascii():
+        return text.lower().translate(_SAME_SIGN)
     compatible = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     plain = _without_accents(compatible).translate(_PLAIN_LATIN)
     return clean("".join(map(_to_hiragana, plain)).translate(_SAME_SIGN))
@@ -103,7 +109,7 @@ def _is_in(character: str, ranges: Iterable[tuple[int, int]]) -> bool:
 
 def is_per_character(character: str) -> bool:
     """Return whether `character` is written without spaces between words: Han, kana or Hangul."""
-    return _is_in(character, _PER_CHARACTER)
+    return character >= "\u3005" and _is_in(character, _PER_CHARACTER)
 
 
 def has_per_character(text: str) -> bool:
@@ -159,6 +165,7 @@ def _starts_run(before: str, character: str) -> bool:
     return _is_wordy(character) and (not _is_wordy(before) or is_per_character(before))
 
 
+@lru_cache(maxsize=4096)
 def tokens(text: str) -> frozenset[str]:
     """Return every token of `text`, to be matched by prefix.
 

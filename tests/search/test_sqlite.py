@@ -81,7 +81,6 @@ def test_reader_in_another_process_sees_each_put_and_each_switch(engine: SqliteE
         from search.base import Kind
         from search.query import Query, condition
         from search.sqlite import SqliteEngine
-from search.sqlite_conditions import where
         engine = SqliteEngine(Path(sys.argv[1]), read_only=True)
         for _ in sys.stdin:
             hits = engine.search(Query(kind=Kind.PATIENT)).hits
@@ -275,6 +274,19 @@ def test_search_uses_an_index_for_every_way_of_looking(engine: SqliteEngine, pat
             plan = connection.execute("EXPLAIN QUERY PLAN " + statement.replace("_N", "_1"), ("x",)).fetchall()
             assert all("SCAN" not in row[3] for row in plan)
         fits, values = where(condition(Query(kind=Kind.PATIENT, text="wang", name="w*x", patient_id="1")))
-        listed = sqlite._SEARCH.replace("ORDER_KEY", "order_0") + fits + " ORDER BY order_0, id LIMIT 9"
-        plan = connection.execute("EXPLAIN QUERY PLAN " + listed.replace("_N", "_1"), ("patient", *values)).fetchall()
-        assert all("SCAN" not in row[3] for row in plan)
+        for kind in (sqlite._ORDERED_KIND, sqlite._UNORDERED_KIND):
+            listed = sqlite._SEARCH.replace("ORDER_KEY", "order_0") + kind + fits + " ORDER BY order_0, id LIMIT 9"
+            steps = connection.execute("EXPLAIN QUERY PLAN " + listed.replace("_N", "_1"), ("patient", *values))
+            plan = [row[3] for row in steps]
+            assert not any("SCAN" in step for step in plan)
+            assert any("order_0_1" in step for step in plan) == (kind == sqlite._ORDERED_KIND)
+
+
+def test_search_for_many_and_few_gives_the_same_order(engine: SqliteEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine.put(patients(*(f"{number * 7919 % 1000:04d}" for number in range(300))))
+    query = Query(kind=Kind.PATIENT, text="0", limit=1000, with_total=True)
+    few = engine.search(query)
+    monkeypatch.setattr(sqlite, "_NARROW", 10)
+    many = engine.search(query)
+    assert few == many
+    assert len(few.hits) > 10
