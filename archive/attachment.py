@@ -44,10 +44,10 @@ class Draft:
         return interval_of(self.plans)
 
     def with_more(self, more: Iterable[Held], *, by_frame: bool = False) -> "Draft":
-        """Return the draft with those instances that it did not have."""
-        known = self.uids
-        new = {held.uid: held for held in more if held.uid not in known}
-        marked = self.by_frame.union(new) if by_frame else self.by_frame
+        """Return the draft with those instances that it did not have; a reference outweighs a frame."""
+        known, found = self.uids, {held.uid: held for held in more}
+        new = {uid: held for uid, held in found.items() if uid not in known}
+        marked = self.by_frame.union(new) if by_frame else self.by_frame.difference(found)
         return replace(self, instances=(*self.instances, *new.values()), by_frame=marked)
 
 
@@ -120,8 +120,11 @@ def _attach_rest(drafts: list[Draft], catalogue: Catalogue, places: _Places) -> 
         homes = {held.uid: _homes(held, drafts, known, places) for held in waiting}
         for index, draft in enumerate(drafts):
             mine = [held for held in waiting if index in homes[held.uid]]
-            draft = draft.with_more((held for held in mine if held.kind is InstanceKind.DOSE), by_frame=True)
-            drafts[index] = draft.with_more(mine)
+            doses = [
+                held for held in mine if held.kind is InstanceKind.DOSE
+            ]  # those that name a plan are there already
+            others = [held for held in mine if held.kind is not InstanceKind.DOSE]
+            drafts[index] = draft.with_more(others).with_more(doses, by_frame=True)
         left = [held for held in waiting if not homes[held.uid]]
         if len(left) == len(waiting):
             return drafts

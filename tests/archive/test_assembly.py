@@ -92,7 +92,7 @@ def hard_case() -> tuple[list[Receipt], list[Decision]]:
         other("inner report", "a dose"),
         other("stray", "nobody"),
         dose("lone", plans=(), frame="frame2"),
-        dose("unseen dose", plans=("unseen",), frame="frame2"),
+        dose("unseen dose", plans=("unseen",)),
         structures("second contours", series="ct2", frame="frame2"),
         document("letter", day=YEARS_LATER),
         document("undated"),
