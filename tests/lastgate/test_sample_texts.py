@@ -1,21 +1,14 @@
 """The texts of the sample department: accepted, complete, plain, and the same in both languages."""
 
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from datetime import UTC, date, datetime
-from pathlib import Path
+from datetime import date
 
-import pydicom
 import pytest
 
-from archive.assembly import fold
-from archive.describe import describe
-from archive.facts import Close, Decision, PatientFacts, PatientKey, Receipt, Source
-from archive.gate import Gate
 from archive.model import Dossier
-from lastgate.sample import SampleCourse, SamplePatient, write_department
+from lastgate.sample import Department, SampleCourse
 from lastgate.sample.texts import course_text, department_text
 from reports.assemble import assemble_summary
 from reports.entries import SummaryEntries, entries_from_text
@@ -24,6 +17,7 @@ from reports.fonts import Typeface
 from reports.mandatory import missing
 from reports.render import Audience, Language, render_summary
 from reports.summary import CourseSummary
+from tests.lastgate.folded import folded_courses
 from tests.reports.reading import numbers, pages
 
 CLOSED = (
@@ -34,7 +28,6 @@ CLOSED = (
     "2026-breast-left",
     "2026-lung-left-sbrt",
 )
-_WHEN = datetime(2026, 11, 1, tzinfo=UTC)
 _MONTHS = "January February March April May June July August September October November December".split()  # noqa: SIM905
 _BANNED_EN = (
     "fraction", "adjuvant", "dermatitis", "fatigue", "lesion", "malignan", "toxicity", "boost", "target", "pneumonitis",
@@ -58,10 +51,8 @@ _BANNED_ZH = (
 
 
 @pytest.fixture(scope="module")
-def courses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[SampleCourse, Dossier]]:
-    """Each course of the small sample department by its key, with the dossier folded from its files."""
-    department = write_department(tmp_path_factory.mktemp("department"), scale="small")
-    return {course.key: (course, dossier) for patient in department.patients for course, dossier in _folded(patient)}
+def courses(sample_department: Department) -> dict[str, tuple[SampleCourse, Dossier]]:
+    return folded_courses(sample_department)
 
 
 @pytest.fixture(scope="module")
@@ -76,39 +67,6 @@ def summaries(courses: dict[str, tuple[SampleCourse, Dossier]]) -> dict[str, Cou
 @pytest.fixture(scope="module")
 def typeface() -> Typeface:
     return Typeface()
-
-
-def _folded(patient: SamplePatient) -> Iterator[tuple[SampleCourse, Dossier]]:
-    receipts = tuple(_receipt(path) for path in patient.paths)
-    closed = [course for course in patient.courses if not course.missing]
-    decisions = tuple(_close(number, course) for number, course in enumerate(closed, start=1))
-    facts = PatientFacts(key=PatientKey("0" * 64), receipts=receipts, decisions=decisions)
-    for dossier in fold(facts, gate=Gate()).dossiers:
-        uids = {plan.uid for plan in dossier.plans}
-        yield next(one for one in patient.courses if {plan.uid for plan in one.plans} == uids), dossier
-
-
-def _receipt(path: Path) -> Receipt:
-    raw = path.read_bytes()
-    digest = hashlib.sha256(raw).hexdigest()
-    return Receipt(
-        received_at=_WHEN,
-        node="test",
-        source=Source(kind="folder"),
-        disposition="stored",
-        key=f"intake/dicom/{digest[:2]}/{digest}",
-        file_sha256=digest,
-        file_sha512=hashlib.sha512(raw).hexdigest(),
-        dataset_sha256=digest,
-        size_bytes=len(raw),
-        header=describe(pydicom.dcmread(path, stop_before_pixels=True)),
-    )
-
-
-def _close(number: int, course: SampleCourse) -> Decision:
-    uids = tuple(plan.uid for plan in course.plans)
-    what = Close(plan_uids=uids, outcome="completed", last_date=course.last_fraction)
-    return Decision(number=number, made_at=_WHEN, account="doctor", role="doctor", what=what)
 
 
 def _entries(key: str) -> SummaryEntries:
