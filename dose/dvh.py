@@ -93,15 +93,20 @@ class Dvh:
 
     def v_gy(self, dose_gy: float) -> Figure:
         """Volume in cm3 that receives at least `dose_gy` (V20); an even dose of exactly that counts."""
-        least = dose_gy - 0.51 * float(self.dose_gy[1])  # an even dose fills the bin around it
-        lo = float(np.interp(least, self.dose_gy, self.lo_cc)) if dose_gy <= self.max_gy.lo else 0.0
-        hi = float(np.interp(least, self.dose_gy, self.hi_cc)) if dose_gy <= self.max_gy.hi else 0.0
+        lo = self._volume_at(self.lo_cc, dose_gy, self.min_gy.lo, self.max_gy.lo)
+        hi = self._volume_at(self.hi_cc, dose_gy, self.min_gy.hi, self.max_gy.hi)
         return _figure(lo, hi, SAME_FIGURE * self.volume_cc)
 
     def cv_gy(self, dose_gy: float) -> Figure:
         """Volume in cm3 that receives less than `dose_gy` (critical volume, CV16 of the lungs)."""
         above = self.v_gy(dose_gy)
         return _figure(self.volume_cc - above.hi, self.volume_cc - above.lo, SAME_FIGURE * self.volume_cc)
+
+    def _volume_at(self, curve_cc: npt.NDArray[np.float64], dose_gy: float, low: float, high: float) -> float:
+        rounding = SAME_FIGURE * float(self.dose_gy[-1])
+        if dose_gy <= low + rounding:  # in an even dose the curve is a step, which its bins can't show
+            return self.volume_cc
+        return float(np.interp(dose_gy, self.dose_gy, curve_cc)) if dose_gy <= high + rounding else 0.0
 
     def _dose_at(self, curve_cc: npt.NDArray[np.float64], volume_cc: float, low: float, high: float) -> float:
         # the curve falls, interp wants a rising one; of a level stretch its upper end is the dose that volume receives

@@ -34,6 +34,9 @@ GAP_FACTOR = 1.5
 _POINTED = 0.05
 """A trend that turns at less than this fraction of the end area counts as ending there: cones end in a double root."""
 
+_SWING = 0.25
+"""Part of its larger neighbour that a section may be larger than both."""
+
 _POWERS = (1.0, 2.0)
 
 
@@ -188,8 +191,8 @@ def area_between(at_mm: Sequence[float], areas: Sequence[float], n: int, power: 
         after = before
     value = (1 - share) * before + share * after
     low, high = sorted((areas[n], areas[n + 1]))
-    # contours drawn by hand jump; a section never swings out further than half the step beyond its neighbours
-    swing = 0.5 * (high - low) + 0.02 * high
+    # contours drawn by hand jump, and a cubic through jumps swings; a sphere on three slices needs this much
+    swing = 0.5 * (high - low) + _SWING * high
     return float(np.clip(max(value, 0.0) ** (1 / power), max(low - swing, 0.0), high + swing))
 
 

@@ -1,7 +1,7 @@
 """Doses and structures with known answers."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -87,7 +87,7 @@ def box(low_mm: Sequence[float], high_mm: Sequence[float], z: float) -> npt.NDAr
     return np.array([(x0, y0, z), (x1, y0, z), (x1, y1, z), (x0, y1, z)], dtype=np.float64)
 
 
-def sphere(radius_mm: float, slice_mm: float, centre_mm: Sequence[float], first_mm: float = 0.0) -> Structure:
+def sphere(radius_mm: float, slice_mm: float, centre_mm: Iterable[float], first_mm: float = 0.0) -> Structure:
     """A sphere contoured on axial slices, one of which lies at z = `first_mm`."""
     x, y, z = centre_mm
     low, high = np.ceil((z - radius_mm - first_mm) / slice_mm), np.floor((z + radius_mm - first_mm) / slice_mm)
