@@ -54,8 +54,10 @@ class Generations:
     """
 
     def __init__(self, client: "Elasticsearch", name: str, *, shards: int) -> None:
-        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,99}", name):
-            raise ValueError(f"No name for an index: {name!r}. Use lower case letters, digits and hyphens.")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,99}", name) or name.endswith("-w"):  # NAME-w is ours for aliases
+            raise ValueError(
+                f"No name for an index: {name!r}. Use lower case letters, digits and hyphens, no -w at the end."
+            )
         self._client = client
         self._name = name
         self._shards = shards

@@ -36,7 +36,7 @@ MAX_LISTED_VALUES: Final = 10_000
 """Most values a list, such as one of UIDs, may hold."""
 
 MAX_WORDS: Final = 32
-"""Most words of a text that are searched for."""
+"""Most different words a text may hold."""
 
 # A `?` behind a `*` doubles the states of the automaton an engine compiles; beyond this Elasticsearch refuses.
 _MAX_PATTERN_CHARS: Final = 128
@@ -101,8 +101,8 @@ class Query:
     Raises
     ------
     BadQuery
-        If a date is none or the range is turned round, the cursor is not of this order, or a list or pattern is too
-        long.
+        If a date is none or the range is turned round, the cursor is not of this order, or a list, text or pattern
+        is too long.
     """
 
     kind: Kind
@@ -156,7 +156,7 @@ class Query:
 def condition(query: Query) -> Condition:
     """Return what a document must fulfil, its kind and being alive apart."""
     return all_of(
-        *map(_word, words(query.text)[:MAX_WORDS]),
+        *map(_word, _words(query.text)),
         _identifier(query),
         _name(query.name),
         Term("birth_date", iso_date(query.birth_date) or "") if query.birth_date else None,
@@ -171,6 +171,13 @@ def condition(query: Query) -> Condition:
         ),
         _pattern("accession", exact(query.accession)),
     )
+
+
+def _words(text: str) -> list[str]:
+    found = list(dict.fromkeys(words(text)))
+    if len(found) > MAX_WORDS:
+        raise BadQuery(f"At most {MAX_WORDS} words can be asked for at once, not {len(found)}.")
+    return found
 
 
 def _word(word: str, field: str = "word") -> Condition:
@@ -199,7 +206,7 @@ def issued_id(value: str, issuer: str) -> str:
 
 def _name(name: str) -> Condition | None:
     if not any(mark in name for mark in "*?^=＊？＾＝"):
-        return all_of(*(_word(word, "name_word") for word in words(name)[:MAX_WORDS]))
+        return all_of(*(_word(word, "name_word") for word in _words(name)))
     canonical = (names.canonical_group(group) for group in name.replace("＝", "=").replace("＾", "^").split("="))
     return all_of(*(_name_group(group) for group in canonical if group))
 
@@ -230,7 +237,7 @@ def _listed(field: str, values: Iterable[str], normal: Callable[[str], str]) -> 
 def _described(field: str, value: str) -> Condition | None:
     if _has_wildcard(whole(value)):
         return _pattern(field, whole(value))
-    return all_of(*(_word(word, f"{field}_word") for word in words(value)[:MAX_WORDS]))
+    return all_of(*(_word(word, f"{field}_word") for word in _words(value)))
 
 
 def _has_wildcard(text: str) -> bool:

@@ -1,12 +1,13 @@
 """Keeps the index at the facts: writes what was folded, buries what a fold no longer has."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from search.base import Engine, Kind, PatientVersions, Rebuild, Stored
 from search.documents import Document, patient_id, tombstone
-from search.errors import BadDocument
+from search.errors import BadDocument, SearchError
 
 _BATCH: Final = 1000
 
@@ -96,7 +97,8 @@ class Refresher:
             _fill(rebuild, folds)
             held = rebuild.finish()
         except BaseException:
-            rebuild.abandon()
+            with suppress(SearchError):  # what stays behind is dropped by the next rebuild; the cause matters more
+                rebuild.abandon()
             raise
         self.sweep()
         return held

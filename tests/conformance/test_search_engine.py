@@ -160,7 +160,7 @@ _queries = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(asked=_queries)
 def test_search_for_any_query_equals_a_plain_evaluation(filled: Filled, asked: dict[str, Any]) -> None:
     try:

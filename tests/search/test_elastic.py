@@ -220,7 +220,7 @@ def test_mapping_refuses_what_was_not_named(engine: ElasticEngine, client: Elast
 # --- on no server ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["", "Upper", "a_b", "*", "-a", "a,b", "a" * 101])
+@pytest.mark.parametrize("name", ["", "Upper", "a_b", "*", "-a", "a,b", "a" * 101, "a-w"])
 def test_engine_with_a_name_that_is_none_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="lower case"):
         connect(["http://127.0.0.1:1"], name=name)

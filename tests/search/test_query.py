@@ -35,6 +35,7 @@ def compiled(**asked: Any) -> object:
     [
         ({}, EVERYTHING),
         ({"text": "  "}, EVERYTHING),
+        ({"text": "wang " * 99}, Prefix("word", "wang")),
         ({"text": "Wang"}, Prefix("word", "wang")),
         ({"text": "王小东 60"}, AllOf((Prefix("word", "王小东"), Prefix("word", "60")))),
         ({"text": "a*"}, any_of(Prefix("word", "a*"), Prefix("word", "a"))),
@@ -89,6 +90,7 @@ def test_condition_of_a_uid_in_the_text_looks_among_instances_too() -> None:
         {"patient_id": "*" + "?" * 9 + "x"},
         {"patient_id": "a*" * 9 + "x"},
         {"name": "?" * 129},
+        {"text": " ".join(map(str, range(33)))},
     ],
 )
 def test_query_that_can_not_be_asked_is_refused_with_a_hint(asked: dict[str, Any]) -> None:

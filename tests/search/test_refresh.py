@@ -111,6 +111,16 @@ def test_rebuild_when_folding_fails_leaves_the_old_index(engine: SqliteEngine) -
     assert alive(engine) == ids(fold(3, "a"))
 
 
+def test_rebuild_when_the_index_fails_too_tells_the_first_cause(engine: SqliteEngine) -> None:
+    def broken() -> Iterator[PatientFold]:
+        yield fold(9, "z")
+        engine.close()
+        raise OSError("the object store is gone")
+
+    with pytest.raises(OSError, match="gone"):
+        Refresher(engine).rebuild(broken())
+
+
 @pytest.mark.parametrize("is_known", [True, False])
 def test_rebuild_has_what_is_written_while_it_runs(engine: SqliteEngine, is_known: bool) -> None:
     refresher = Refresher(engine)
