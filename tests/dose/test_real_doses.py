@@ -38,10 +38,7 @@ def test_proton_plans_when_summed_on_one_grid_then_the_sum_equals_simpleitk(real
     total = accumulate([Part(grid=d.grid, weight=1, label=d.sop_instance_uid) for d in doses], onto)
     judge = np.sum([resampled(d.grid, onto) for d in doses], axis=0)
     assert 0.3 < total.known.mean() < 1
-    off = np.abs(total.lower_gy - judge)
-    assert off[total.known].max() < 1e-3 * judge.max()
-    # it is in fact the same interpolation, but for the planes on the hull, where SimpleITK may say 0
-    assert np.quantile(off[total.known], 0.999) < 1e-5 * judge.max()
+    assert np.abs(total.lower_gy - judge)[total.known].max() < 1e-5 * judge.max()
     assert not np.array_equal(total.upper_gy, total.lower_gy)
 
 
