@@ -13,20 +13,21 @@ import hashlib
 import io
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from archive.chain import START, Chain, link, parsed
 from archive.errors import ChainBroken
+from archive.keys import KeyRing
 from archive.signing import SigningKey, canonical, is_signed
 from storage.base import ObjectStore
 from storage.errors import ObjectMissing
 
 SEGMENT_EVENTS = 1000
-_START = "0" * 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ class Journal:
     locked
         Store of the segments (with Object Lock where there is one).
     site
-        Store of the signed heads.
+        Store of the signed heads and of the nodes' public keys.
     outbox
         SQLite file on the node's own disk.
     """
@@ -77,6 +78,7 @@ class Journal:
         self._node = node
         self._path = outbox
         self._key = key
+        self._keys = KeyRing(site)
         self._clock = clock
         outbox.parent.mkdir(parents=True, exist_ok=True)
 
@@ -96,6 +98,7 @@ class Journal:
     def flush(self) -> int:
         """Chain all waiting events into closed segments and return how many there were."""
         with self._alone(), self._outbox() as outbox:
+            self._keys.publish(self._key, node=self._node, at=self._clock())
             epoch = self._epoch(outbox)
             chained = 0
             while True:
@@ -110,42 +113,76 @@ class Journal:
                 chained += len(rows)
 
     def heads(self) -> dict[str, dict[str, Any]]:
-        """Return the newest signed head of every node's chain, by node."""
+        """Return the newest signed head of every node's chain, by node.
+
+        Raises
+        ------
+        ChainBroken
+            A head can't be read.
+        """
         found = {}
         for stat in self._site.list("site/journal/"):
-            head = json.loads(self._site.read_bytes(stat.key))
-            found[head["node"]] = head
+            head = parsed(stat.key, self._site.read_bytes(stat.key))
+            if stat.key != _head_key(str(head.get("node"))):
+                raise ChainBroken(f"{stat.key} is not the head of that node's journal")
+            found[str(head["node"])] = head
         return found
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield all chained events of all nodes, node by node in order."""
         for stat in self._locked.list("journal/"):
             for line in self._locked.read_bytes(stat.key).splitlines():
-                entry = json.loads(line)
+                entry = parsed(stat.key, line)
                 if "act" in entry:
                     yield {"node": stat.key.split("/")[1], **entry}
 
     def verify(self) -> int:
         """Check every chain from its first line to its signed head and return the number of events.
 
+        Nodes may go on writing meanwhile. One segment may lie beyond the
+        head: it is closed before the head is signed.
+
         Raises
         ------
         ChainBroken
-            A line was changed, is missing or was put in between, or a head does not fit.
+            A line was changed, is missing or was put in between, a head does
+            not fit or is not signed by its node, or another node has seen more.
         """
-        ends: dict[str, str] = {}
-        events = 0
-        for stat in self._locked.list("journal/"):
-            node = stat.key.split("/")[1]
-            ends[node], count = _follow(stat.key, self._locked.read_bytes(stat.key), ends.get(node, _START))
-            events += count
-        for node, head in self.heads().items():
-            body = {name: value for name, value in head.items() if name not in {"signature", "public_key"}}
-            if not is_signed(body, signature=head["signature"], public_key=head["public_key"]):
-                raise ChainBroken(f"The head of the journal of node {node!r} is not signed by its key")
-            if ends.get(node) != head["hash"]:
-                raise ChainBroken(f"The journal of node {node!r} does not end where its signed head says")
-        return events
+        heads = self.heads()
+        chains: dict[str, Chain] = {}
+        read = self._follow(chains, ())
+        seen = [(node, other) for node, chain in chains.items() for other in chain.seen]
+        last = {node: chain.sequence for node, chain in chains.items()}
+        for node, head in heads.items():
+            self._check_head(node, head, chains.get(node, Chain()))
+        signed = {node: int(head["sequence"]) for node, head in self.heads().items()}
+        for node, sequence in last.items():
+            if sequence > signed.get(node, 0) + 1:
+                raise ChainBroken(f"The journal of node {node!r} goes on after its signed head")
+        self._follow(chains, read)
+        for witness, (node, end) in seen:
+            if node not in chains or end not in chains[node].ends.values():
+                raise ChainBroken(f"The journal of node {node!r} lacks what node {witness!r} has seen of it")
+        return sum(chain.events for chain in chains.values())
+
+    def _follow(self, chains: dict[str, Chain], done: Collection[str]) -> set[str]:
+        """Read the segments that are not `done` into their nodes' chains and return the keys of all there are."""
+        keys = [stat.key for stat in self._locked.list("journal/")]
+        for key in keys:
+            if key not in done:
+                node = key.split("/")[1]
+                chains.setdefault(node, Chain()).follow(key, self._locked.read_bytes(key))
+        return set(keys)
+
+    def _check_head(self, node: str, head: dict[str, Any], chain: Chain) -> None:
+        body = {name: value for name, value in head.items() if name not in {"signature", "public_key"}}
+        public_key = head.get("public_key", "")
+        if not is_signed(body, signature=head.get("signature", ""), public_key=public_key):
+            raise ChainBroken(f"The head of the journal of node {node!r} is not what was signed")
+        if self._keys.owner(public_key) != node:
+            raise ChainBroken(f"The head of the journal of node {node!r} is signed by a key that is not this node's")
+        if chain.ends.get(head["sequence"]) != head["hash"]:
+            raise ChainBroken(f"The journal of node {node!r} does not hold what its signed head names")
 
     def _close_segment(self, epoch: int, last: "_Segment", rows: Sequence[tuple[int, str]]) -> None:
         sequence = last.sequence + 1
@@ -161,10 +198,10 @@ class Journal:
         }
         lines, end = [], last.hash
         for entry in (header, *(json.loads(body) for _, body in rows)):
-            end = _link(end, entry)
+            end = link(end, entry)
             lines.append(json.dumps({**entry, "hash": end}, ensure_ascii=False, separators=(",", ":")))
         body = ("\n".join(lines) + "\n").encode()
-        name = f"{self._folder}{epoch:04d}/{sequence:08d}.jsonl"
+        name = self._segment_key(epoch, sequence)
         digest = hashlib.sha256(body).hexdigest()
         self._locked.put_if_absent(name, io.BytesIO(body), sha256=digest, size_bytes=len(body))
         self._sign_head(epoch, sequence, end)
@@ -184,7 +221,7 @@ class Journal:
             "hash": end,
         }
         signed = {**head, "signature": self._key.sign(head), "public_key": self._key.public_key}
-        key = f"site/journal/{self._node}.json"
+        key = _head_key(self._node)
         try:
             version = self._site.stat(key).version
         except ObjectMissing:
@@ -192,16 +229,33 @@ class Journal:
         self._site.replace_if_match(key, canonical(signed) + b"\n", expected=version)
 
     def _last_segment(self, epoch: int) -> "_Segment":
-        newest = None
-        for stat in self._locked.list(self._folder):
-            newest = stat.key
+        newest = self._newest_key(epoch)
         if newest is None:
-            return _Segment(sequence=0, hash=_START, through=0)
+            return _Segment(sequence=0, hash=START, through=0)
         lines = self._locked.read_bytes(newest).splitlines()
-        header, end = json.loads(lines[0]), json.loads(lines[-1])["hash"]
+        header, end = parsed(newest, lines[0]), parsed(newest, lines[-1])["hash"]
         # Rows of an outbox that was lost with its disk were counted in another epoch.
         through = header["through"] if header["epoch"] == epoch else 0
         return _Segment(sequence=header["sequence"], hash=end, through=through)
+
+    def _newest_key(self, epoch: int) -> str | None:
+        """Return the key of the newest segment, None if there is none.
+
+        It is the one the head names, or the one after it if a crash came between; a list of all segments of thirty
+        years is asked for only where there is no head.
+        """
+        try:
+            head = parsed(_head_key(self._node), self._site.read_bytes(_head_key(self._node)))
+        except ObjectMissing:
+            return max((stat.key for stat in self._locked.list(self._folder)), default=None)
+        for later in range(head["epoch"], epoch + 1):
+            key = self._segment_key(later, head["sequence"] + 1)
+            with suppress(ObjectMissing):
+                return self._locked.stat(key).key
+        return self._segment_key(head["epoch"], head["sequence"])
+
+    def _segment_key(self, epoch: int, sequence: int) -> str:
+        return f"{self._folder}{epoch:04d}/{sequence:08d}.jsonl"
 
     @property
     def _folder(self) -> str:
@@ -244,19 +298,5 @@ class _Segment:
     through: int
 
 
-def _link(previous: str, entry: Mapping[str, object]) -> str:
-    return hashlib.sha256(previous.encode() + canonical(entry)).hexdigest()
-
-
-def _follow(key: str, body: bytes, previous: str) -> tuple[str, int]:
-    count = 0
-    for number, line in enumerate(body.splitlines()):
-        entry = json.loads(line)
-        told = entry.pop("hash", "")
-        if number == 0 and entry.get("previous") != previous:
-            raise ChainBroken(f"{key} does not follow the segment before it")
-        previous = _link(previous, entry)
-        if told != previous:
-            raise ChainBroken(f"{key}, line {number + 1}, is not what was written")
-        count += "act" in entry
-    return previous, count
+def _head_key(node: str) -> str:
+    return f"site/journal/{node}.json"

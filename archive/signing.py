@@ -4,7 +4,9 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
@@ -30,15 +32,19 @@ class SigningKey:
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
+        # Written beside and then linked: a crash leaves no half key, and of two processes the first one's key stands.
+        unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_READS)
-        except FileExistsError:
-            return cls._load(path)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        return cls(key)
+            with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_READS), "wb") as file:
+                file.write(pem)
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                os.link(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+        return cls._load(path)
 
     @classmethod
     def _load(cls, path: Path) -> "SigningKey":
@@ -63,6 +69,14 @@ class SigningKey:
         return self._key.sign(canonical(body)).hex()
 
 
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def canonical(body: Mapping[str, object]) -> bytes:
     """Return JSON that is the same wherever it is made: sorted keys, no spaces, UTF-8."""
     return json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
@@ -72,6 +86,6 @@ def is_signed(body: Mapping[str, object], *, signature: str, public_key: str) ->
     """Return whether `signature` over `body` was made with the private half of `public_key`."""
     try:
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key)).verify(bytes.fromhex(signature), canonical(body))
-    except (InvalidSignature, ValueError):
+    except (InvalidSignature, ValueError, TypeError):
         return False
     return True
