@@ -16,7 +16,7 @@ whole store. flock and hard links must work, which `FilesystemStore.self_test` p
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -26,13 +26,8 @@ from storage.base import Capabilities, ObjectStat, ObjectStore, Version, check_k
 from storage.disk_errors import CAN_NOT_LINK, translated
 from storage.errors import ObjectMissing, Replaced, Retained, StoreUnavailable
 from storage.reading import copy_through
-from storage.retention import Record, RetentionRecords, whole_seconds
+from storage.retention import Record, RetentionRecords, utc_now, whole_seconds
 from storage.shelf import Shelf, compare
-
-
-def utc_now() -> datetime:
-    """Return the time now, aware UTC."""
-    return datetime.now(UTC)
 
 
 class FilesystemStore:

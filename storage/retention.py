@@ -17,6 +17,11 @@ from storage.errors import StoreUnavailable
 FORMAT = "lastgate/retention/1"
 
 
+def utc_now() -> datetime:
+    """Return the time now, aware UTC."""
+    return datetime.now(UTC)
+
+
 def whole_seconds(until: datetime) -> datetime:
     """Return `until` in UTC, rounded up to the second (S3 keeps no fractions, and a lock is never shortened).
 

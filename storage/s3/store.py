@@ -20,7 +20,7 @@ from storage.errors import (
     StoreUnfit,
 )
 from storage.reading import copy_through, read_back
-from storage.retention import whole_seconds
+from storage.retention import utc_now, whole_seconds
 from storage.s3 import connection, locks, proof, reading, writing
 from storage.s3.calls import DEFAULT_LIMITS, Bucket, Limits, Refused
 from storage.s3.reading import version_of
@@ -38,11 +38,6 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 5
 _MARK = "lastgate-write"
-
-
-def utc_now() -> datetime:
-    """Return the time now, aware UTC."""
-    return datetime.now(UTC)
 
 
 class S3Store:
@@ -241,18 +236,24 @@ class S3Store:
             return copy_through(origin, source_key, self, key, sha256=sha256)
         for _ in range(_ATTEMPTS):
             stat = origin.stat(source_key)
-            if there := self._standing(key, sha256, stat.size_bytes):
+            if not self._decides_at_once(stat) and (there := self._standing(key, sha256, stat.size_bytes)):
                 return there
             try:
                 version = self._copy(origin, stat, key, sha256)
                 read_back(self, key, sha256=sha256, size_bytes=stat.size_bytes, version=version)
             except (Refused, ObjectMissing) as error:
-                if isinstance(error, Refused) and error.status not in {409, 412}:
+                if isinstance(error, Refused) and error.status not in {404, 409, 412}:
                     raise
             else:
                 return version
+            if there := self._standing(key, sha256, stat.size_bytes):
+                return there
         self._refuse_folder(key)
         raise StoreUnavailable(f"{source_key} or {key} keeps changing while it is copied")
+
+    def _decides_at_once(self, source: ObjectStat) -> bool:
+        """Whether this server copies so large an object in one conditional request."""
+        return source.size_bytes <= self._limits.copy_bytes and self._copies_conditionally
 
     def _copy(self, origin: "S3Store", stat: ObjectStat, key: str, sha256: str) -> Version:
         size, etag = stat.size_bytes, stat.version.tag
@@ -260,7 +261,7 @@ class S3Store:
         if stat.version.version_id is not None:
             place["VersionId"] = stat.version.version_id
         target = self._full(key)
-        if size <= self._limits.copy_bytes and self._copies_conditionally:
+        if self._decides_at_once(stat):
             return version_of(key, *writing.copy_whole(self._bucket, place, target, etag=etag, size_bytes=size))
         if size == 0:  # nothing to copy in parts
             return self.put_if_absent(key, io.BytesIO(), sha256=sha256, size_bytes=0)
