@@ -93,14 +93,24 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folders(folder: Path) -> None:
-    """Make `folder` and its missing ancestors, each of them durable before the next."""
+    """Make `folder` and its missing ancestors, each of them durable before the next.
+
+    Raises
+    ------
+    FileNotFoundError
+        Somebody removed an empty folder at the same time: try again.
+    NotADirectoryError
+        A file is in the way.
+    """
     if folder.is_dir():
         return
     make_folders(folder.parent)
     try:
         folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
     except FileExistsError as error:
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from error
+        # Something is in the way; or it was a folder, which somebody removed before we looked at it.
+        code = errno.ENOTDIR if os.path.lexists(folder) and not folder.is_dir() else errno.ENOENT
+        raise OSError(code, os.strerror(code), str(folder)) from error
     sync_folder(folder.parent)
 
 

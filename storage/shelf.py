@@ -112,8 +112,11 @@ class Shelf:
             if found.st_size != size_bytes or durable.digest_of(descriptor) != (sha256, size_bytes):
                 raise KeyTaken(f"Other bytes stand under {key} in {self.root}; nothing was written")
             durable.sync_file(descriptor)
-        self._sync_folders(path.parent)
-        durable.sync_folder(path.parent)
+        try:
+            self._sync_folders(path.parent)
+            durable.sync_folder(path.parent)
+        except FileNotFoundError:  # it was deleted, and the last of its folder, while we looked
+            return None
         return Version(key=key, tag=tree.tag_of(found))
 
     def publish(self, name: Path, key: str, *, sha256: str, size_bytes: int) -> Version:
