@@ -262,3 +262,11 @@ def test_department_organs_when_compared_with_the_structures_then_every_organ_ha
     drawn = {organ.name for course, _ in courses.values() for organ in course.organs}
     targets = {name for name in drawn if name[:3] in {"GTV", "CTV", "PTV"}}
     assert named == drawn - targets - {"External"}
+
+
+def test_technical_page_when_a_plan_has_a_setup_field_then_only_treating_energies_are_told(
+    summaries: dict[str, CourseSummary],
+) -> None:
+    told = {key: [plan.energies.value for plan in summaries[key].plans if plan.energies] for key in CLOSED}
+    assert told["2026-lung-left-sbrt"] == [("6 MV FFF",)]
+    assert told["2024-skull-base-proton"] == [("74.2–115.8 MeV", "77.4–118.1 MeV", "82.6–122 MeV", "79.6–119.7 MeV")]
