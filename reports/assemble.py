@@ -286,7 +286,8 @@ def _techniques(plans: Sequence[Plan], said: _Said) -> Recorded[tuple[str, ...]]
 
 
 def _plan(plan: Plan, said: _Said) -> PlanFacts:
-    energies = tuple(dict.fromkeys(text for beam in plan.header.beams if (text := _energy(beam, plan.modality))))
+    beams = tuple(_beams(plan))
+    energies = tuple(dict.fromkeys(beam.energy for beam in beams if beam.energy))
     return PlanFacts(
         uid=plan.uid,
         label=plan.header.label,
@@ -299,7 +300,7 @@ def _plan(plan: Plan, said: _Said) -> PlanFacts:
         delivery_state=plan.delivery_state.value,
         fractions_planned=_fact(plan.fractions_planned, _DICOM),
         fractions_delivered=_given(plan),
-        beams=tuple(_beams(plan)),
+        beams=beams,
     )
 
 
@@ -311,6 +312,7 @@ def _given(plan: Plan) -> Recorded[int]:
 
 
 def _beams(plan: Plan) -> Iterable[BeamFacts]:
+    """Yield the beams that treat; a set-up field has an energy too, but none that the patient was treated with."""
     metersets = {
         beam.beam_number: beam.meterset for group in plan.header.fraction_groups for beam in group.beams
     }  # a beam belongs to one fraction group, PS3.3 C.8.8.13
