@@ -79,6 +79,7 @@ def _fraction(plan_uid: str, plan: PlanHeader, deliveries: Sequence[_Delivery]) 
         date=first.record.date,
         time=first.record.time,
         share=_share(delivered, planned, deliveries),
+        visits=tuple(sorted({_moment(one.record) for one in deliveries})),
         record_uids=tuple(sorted({one.held.uid for one in deliveries})),
         planned_metersets=tuple(sorted(planned.items())),
         delivered_metersets=tuple(sorted(delivered.items())),
@@ -131,14 +132,23 @@ def _ended_normally(deliveries: Sequence[_Delivery]) -> bool:
 
 
 def sessions_of(fractions: Iterable[Fraction]) -> tuple[Session, ...]:
-    """Group the fractions of one patient: a session holds what starts less than two hours after it began."""
-    sessions: list[list[Fraction]] = []
-    for fraction in sorted(fractions, key=_order):
-        if sessions and _starts(fraction) - _starts(sessions[-1][0]) < SESSION_GAP:
-            sessions[-1].append(fraction)
+    """Group the fractions of one patient: a session holds what starts less than two hours after it began.
+
+    A fraction that was broken off and continued on another day took two visits, and stands in both sessions.
+    """
+    visits = [(visit, fraction) for fraction in fractions for visit in fraction.visits]
+    sessions: list[list[tuple[tuple[str, str], Fraction]]] = []
+    for visit, fraction in sorted(visits, key=lambda one: (_starts(*one[0]), one[0], _order(one[1]))):
+        if sessions and _starts(*visit) - _starts(*sessions[-1][0][0]) < SESSION_GAP:
+            sessions[-1].append((visit, fraction))
         else:
-            sessions.append([fraction])
-    return tuple(Session(date=one[0].date, time=one[0].time, fractions=tuple(one)) for one in sessions)
+            sessions.append([(visit, fraction)])
+    return tuple(_session(one) for one in sessions)
+
+
+def _session(visits: Sequence[tuple[tuple[str, str], Fraction]]) -> Session:
+    day, time = visits[0][0]
+    return Session(date=day, time=time, fractions=tuple(dict.fromkeys(fraction for _, fraction in visits)))
 
 
 def interruptions_of(sessions: Sequence[Session]) -> tuple[Interruption, ...]:
@@ -185,12 +195,12 @@ def _moment(record: RecordHeader) -> tuple[str, str]:
 
 def _order(fraction: Fraction) -> tuple[datetime, str, str, str, int, int]:
     written = (fraction.date, fraction.time)
-    return (_starts(fraction), *written, fraction.plan_uid, fraction.group_number or 0, fraction.number or 0)
+    return (_starts(*written), *written, fraction.plan_uid, fraction.group_number or 0, fraction.number or 0)
 
 
-def _starts(fraction: Fraction) -> datetime:
-    day = parse_date(fraction.date) or date.min
-    digits = "".join(filter(str.isdigit, fraction.time.split(".")[0]))[:6].ljust(6, "0")
+def _starts(day_written: str, time_written: str) -> datetime:
+    day = parse_date(day_written) or date.min
+    digits = "".join(filter(str.isdigit, time_written.split(".")[0]))[:6].ljust(6, "0")
     hours, minutes, seconds = int(digits[:2]), int(digits[2:4]), int(digits[4:6])
     clock = timedelta(hours=min(hours, 23), minutes=min(minutes, 59), seconds=min(seconds, 59))
     return datetime(day.year, day.month, day.day) + clock

@@ -104,6 +104,8 @@ class Fraction:
         Current Fraction Number; None where the records give none and date and time stand for it.
     date, time
         Of the first record, as written.
+    visits
+        Date and time of each of its records, each once: more than one where it was broken off and continued.
     share
         Delivered part of the meterset planned for one fraction; 1.0 is a whole fraction.
     record_uids
@@ -119,6 +121,7 @@ class Fraction:
     number: int | None
     date: str
     time: str
+    visits: tuple[tuple[str, str], ...]
     share: float
     record_uids: tuple[str, ...]
     planned_metersets: tuple[tuple[int, float], ...] = ()

@@ -4,11 +4,10 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
+from archive.uids import UID_ROOT
 from ingest.encoding import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, LONG_VRS, SHORT_VRS
 from ingest.errors import BadFileMeta, ExecutablePreamble
 
-UID_ROOT: Final = "2.25.281229701337894082947902907875930691117"
-"""Root of all UIDs of ours, made once from a random UUID (PS3.5 B.2). Never changes."""
 IMPLEMENTATION_CLASS_UID: Final = f"{UID_ROOT}.1"
 """In the header of every file this node ever wrote or will write: no release changes it, or equal data would differ."""
 

@@ -1,4 +1,4 @@
-"""Sends stored files to another node as they are (C-STORE SCU): to a planning system, or to our own node in the demo."""
+"""Sends stored files to another node as they are (C-STORE SCU): a planning system, or our own node in the demo."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,15 +9,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from archive.headers import Identifier
-from ingest.errors import FilerBusy
 from ingest.filer import Filer, Ports
 from ingest.import_folder import ImportLine, ImportReport, import_paths
 from ingest.node import Node, NodeSettings
 from ingest.spool import Spool
 from lastgate.settings import SettingsError
 from lastgate.wiring import House, utc_now
-
-_ASK_AGAIN_S = 0.2
 
 
 def filer_of(house: House) -> Filer:
@@ -53,20 +49,11 @@ def take_in(
             spool,
             patient=patient,
             issuer=house.settings.node.issuer,
-            settle=lambda numbers: _settle(filer, spool, numbers),
+            settle=lambda numbers: filer.settle(spool.folder.journal, numbers),
             on_progress=on_progress,
         )
     finally:
         spool.close()
-
-
-def _settle(filer: Filer, spool: Spool, numbers: Sequence[int]) -> None:
-    """File what the spool holds; while another process of this node files, wait for it to take ours."""
-    while len(spool.outcomes(numbers)) < len(numbers):
-        try:
-            filer.drain()
-        except FilerBusy:
-            time.sleep(_ASK_AGAIN_S)
 
 
 class Reception:

@@ -154,8 +154,8 @@ def test_find_when_asked_of_both_kinds_of_archive_then_the_answers_are_equal(
     journeys = imported if way == "imported" else {name: journey for name, (_, journey) in sent.items()}
     local_answer, server_answer = journeys["local"].find, journeys["servers"].find
     assert len(local_answer) > 30
-    assert _undated(local_answer) == _undated(server_answer)
     assert {one["id"]: one for one in local_answer} == journeys["local"].folded
+    assert _undated(local_answer) == _undated(server_answer)
 
 
 def test_rebuild_when_the_index_is_lost_then_find_answers_as_before(backends: dict[str, list[House]]) -> None:

@@ -1,5 +1,6 @@
 """Fractions, sessions and interruptions as treatment records tell them."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -71,6 +72,7 @@ def test_fractions_when_it_is_continued_on_the_next_day_then_the_first_day_count
     (fraction,) = told(rest, part)
 
     assert (fraction.share, fraction.date) == (1.0, da(MONDAY))
+    assert [session.date for session in sessions_of([fraction])] == [da(MONDAY), da(MONDAY + timedelta(days=1))]
 
 
 def test_fractions_when_one_is_cut_short_then_its_share_is_by_meterset() -> None:
@@ -178,8 +180,25 @@ def test_fractions_of_brachytherapy_then_setups_count() -> None:
 
 def fraction(day: date = MONDAY, time: str = "0900", plan: str = "plan", number: int = 1) -> Fraction:
     return Fraction(
-        plan_uid=uid(plan), group_number=1, number=number, date=da(day), time=time, share=1.0, record_uids=()
+        plan_uid=uid(plan),
+        group_number=1,
+        number=number,
+        date=da(day),
+        time=time,
+        visits=((da(day), time),),
+        share=1.0,
+        record_uids=(),
     )
+
+
+def test_sessions_when_a_fraction_is_continued_another_day_then_it_took_two_visits() -> None:
+    later = MONDAY + timedelta(days=3)
+    broken_off = replace(fraction(number=7), visits=((da(MONDAY), "0900"), (da(later), "1000")))
+
+    sessions = sessions_of([broken_off, fraction(day=later, time="1500", number=8)])
+
+    assert [one.date for one in sessions] == [da(MONDAY), da(later), da(later)]
+    assert interruptions_of(sessions_of([broken_off])) == ()
 
 
 def test_sessions_when_plans_are_given_together_then_patients_count_one() -> None:
@@ -207,7 +226,7 @@ def test_sessions_when_midnight_lies_between_then_it_is_still_one() -> None:
 
 @pytest.mark.parametrize("broken", ["", "99999999", "tomorrow"])
 def test_sessions_when_a_date_is_broken_then_nothing_is_raised(broken: str) -> None:
-    odd = Fraction(plan_uid=PLAN, group_number=1, number=1, date=broken, time="xx", share=1.0, record_uids=())
+    odd = replace(fraction(), date=broken, time="xx", visits=((broken, "xx"),))
 
     assert len(sessions_of([odd, fraction()])) == 2
 

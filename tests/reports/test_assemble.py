@@ -110,6 +110,7 @@ def fraction(uid: str, number: int, day: str) -> Fraction:
         number=number,
         date=day,
         time="090000",
+        visits=((day, "090000"),),
         share=1.0,
         record_uids=(f"{uid}.{number}",),
     )
