@@ -6,20 +6,37 @@ the port `on_facts`.
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from archive.accounts import Account
 from archive.assembly import fold
 from archive.courses import CourseRules
-from archive.errors import Ambiguous, NotFound, Refused
-from archive.facts import DECISION, Act, Close, Decision, FactStore, PatientFacts, PatientKey, Sealed, Waive
+from archive.dates import parse_date
+from archive.errors import Ambiguous, FactClash, NotFound, Refused
+from archive.facts import (
+    DECISION,
+    Act,
+    ChooseDose,
+    Close,
+    Decision,
+    FactStore,
+    PatientFacts,
+    PatientKey,
+    Sealed,
+    Waive,
+)
 from archive.gate import Gate
 from archive.journal import Event, Journal
 from archive.model import Dossier, DossierState, Finding, PatientRecord, Severity
 from archive.seal import sealing_plan
-from archive.signing import SigningKey
+from archive.signing import SigningKey, is_signed
 from archive.vault import SealingPlan, Vault
+
+_CLINICAL = frozenset({"file-manager", "physicist", "doctor"})
+# An administrator keeps the machine and has no say about patients : which dose grid counts is physics.
+_MAY_SETTLE: dict[type[Act], frozenset[str]] = {ChooseDose: frozenset({"physicist"})}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +65,7 @@ class Desk:
 
     def record(self, key: PatientKey) -> PatientRecord:
         """Fold the facts of a patient as they are now."""
-        return fold(self.facts.read(key), gate=self.gate, rules=self.rules)
+        return self._fold(self.facts.read(key))
 
     def dossier(self, key: PatientKey, name: str) -> Dossier:
         """Return a patient's dossier by its id, an alias or the beginning of one.
@@ -67,13 +84,12 @@ class Desk:
         ------
         Refused
             The reason is empty, or this role may not waive this finding.
+        FactClash
+            Somebody else settled something while this person was looking.
         """
-        dossier = self.dossier(key, name)
-        finding = next((one for one in dossier.findings if finding_id in (one.id, one.code)), None)
-        if finding is None:
-            raise NotFound(f"The dossier has no finding {finding_id!r}")
-        if finding_id == finding.code and sum(one.code == finding_id for one in dossier.findings) > 1:
-            raise Ambiguous(f"There are several findings {finding_id}", hint="Name it with its ending, as gate shows.")
+        facts = self.facts.read(key)
+        dossier = _pick(self._fold(facts), name)
+        finding = _pick_finding(dossier, finding_id)
         _refuse_waiver(finding, reason, account)
         act = Waive(
             code=finding.code,
@@ -82,35 +98,51 @@ class Desk:
             message=finding.message,
             reason=reason.strip(),
         )
-        self.settle(
-            key, act, account=account, event=Event(act="sign", account=account.name, subject=_named(dossier, finding))
-        )
-        after = self.dossier(key, dossier.id)
-        return next(one for one in after.findings if one.id == finding.id)
+        event = Event(act="sign", account=account.name, subject=_named(dossier, finding))
+        self.settle(key, act, account=account, event=event, seen=facts)
+        return _pick_finding(self.dossier(key, dossier.id), finding.id)
 
     def close(self, key: PatientKey, name: str, act: Close, *, account: Account) -> Dossier:
-        """State that a course has ended; `act` needs no plan UIDs, they are those of the dossier."""
-        dossier = self.dossier(key, name)
+        """State that a course has ended; `act` needs no plan UIDs, they are those of the dossier.
+
+        Raises
+        ------
+        Refused
+            The dossier is sealed, the date is none, or it did not end as planned and no reason is given.
+        """
+        facts = self.facts.read(key)
+        dossier = _pick(self._fold(facts), name)
         if dossier.state is DossierState.SEALED:
             raise Refused("The dossier is sealed", hint="It was closed before it was sealed.")
+        if parse_date(act.last_date) is None:
+            raise Refused(f"{act.last_date!r} is no day", hint="Write it as DA, such as 20260331.")
         if act.outcome != "completed" and not act.reason.strip():
             raise Refused(f"The course ended as {act.outcome!r} without a reason", hint="Say why: --reason TEXT")
         whole = replace(act, plan_uids=dossier.plan_uids)
-        subject = {"dossier": dossier.id, "outcome": act.outcome}
-        self.settle(key, whole, account=account, event=Event(act="close", account=account.name, subject=subject))
+        event = Event(act="close", account=account.name, subject={"dossier": dossier.id, "outcome": act.outcome})
+        self.settle(key, whole, account=account, event=event, seen=facts)
         return self.dossier(key, dossier.id)
 
     def seal(self, key: PatientKey, name: str, *, account: Account) -> Dossier:
         """Seal a ready dossier, or add what came late to a sealed one as its next version.
 
+        A seal that was begun and interrupted, by whomever, is brought to its end first.
+
         Raises
         ------
         Refused
             Something still holds it at the gate.
+        SealBroken
+            The vault holds another version than the facts tell.
         """
-        dossier = self.dossier(key, name)
+        _refuse_role(account, _CLINICAL, "seal")
+        if self._finish_begun(key, self.dossier(key, name)):
+            dossier = self.dossier(key, name)
+            if not dossier.late:
+                return dossier
         self.journal.flush()
         facts = self.facts.read(key)
+        dossier = _pick(self._fold(facts), name)
         plan = sealing_plan(
             dossier,
             facts.decisions,
@@ -124,12 +156,17 @@ class Desk:
         self.finish(key, self.vault.settle(plan), dossier)
         return self.dossier(key, dossier.id)
 
+    def resume(self) -> int:
+        """Bring seals to their end that a crash interrupted, and return how many there were."""
+        count = 0
+        for plan in self.vault.unfinished():
+            self.finish(plan.patient_key, plan, self.dossier(plan.patient_key, plan.dossier))
+            count += 1
+        return count
+
     def finish(self, key: PatientKey, plan: SealingPlan, dossier: Dossier) -> None:
         """Carry out the plan of a seal and record it, whoever began it."""
         version_ids = self.vault.carry_out(plan, retain_until=self.retain(dossier))
-        recorded = [one.what for one in self.facts.read(key).decisions if isinstance(one.what, Sealed)]
-        if any(one.dossier == plan.dossier and one.version == plan.version for one in recorded):
-            return
         act = Sealed(
             dossier=plan.dossier,
             version=plan.version,
@@ -138,25 +175,49 @@ class Desk:
             dossier_sha256=hashlib.sha256(plan.dossier_json.encode()).hexdigest(),
             version_ids=version_ids,
         )
-        subject = {"dossier": plan.dossier, "version": plan.version}
-        event = Event(act="seal", account=plan.account, subject=subject)
-        self._store(key, act, name=plan.account, role=plan.role, event=event)
+        event = Event(act="seal", account=plan.account, subject={"dossier": plan.dossier, "version": plan.version})
+        while True:
+            facts = self.facts.read(key)
+            if _is_recorded(plan, facts):
+                return
+            with suppress(FactClash):  # somebody else's act about this patient: it has no bearing on what was sealed
+                self._store(key, act, facts, name=plan.account, role=plan.role, event=event)
 
-    def settle(self, key: PatientKey, act: Act, *, account: Account, event: Event) -> Decision:
+    def settle(
+        self, key: PatientKey, act: Act, *, account: Account, event: Event, seen: PatientFacts | None = None
+    ) -> Decision:
         """Store what a person settled as a signed fact, journal it and refresh the index.
+
+        Parameters
+        ----------
+        seen
+            The facts this person looked at; as they are now if None.
 
         Raises
         ------
+        Refused
+            This role may not settle that.
         FactClash
-            Somebody else settled something about this patient in between.
+            Somebody else settled something about this patient since.
         """
-        return self._store(key, act, name=account.name, role=account.role, event=event)
+        _refuse_role(account, _MAY_SETTLE.get(type(act), _CLINICAL), act.act)
+        facts = self.facts.read(key) if seen is None else seen
+        return self._store(key, act, facts, name=account.name, role=account.role, event=event)
 
-    def _store(self, key: PatientKey, act: Act, *, name: str, role: str, event: Event) -> Decision:
+    def _fold(self, facts: PatientFacts) -> PatientRecord:
+        return fold(facts, gate=self.gate, rules=self.rules)
+
+    def _finish_begun(self, key: PatientKey, dossier: Dossier) -> bool:
         facts = self.facts.read(key)
+        names = (dossier.id, *dossier.aliases)
+        begun = [plan for name in names for plan in self.vault.begun(name) if not _is_recorded(plan, facts)]
+        for plan in begun:
+            self.finish(key, plan, dossier)
+        return bool(begun)
+
+    def _store(self, key: PatientKey, act: Act, facts: PatientFacts, *, name: str, role: str, event: Event) -> Decision:
         unsigned = Decision(number=_next(facts), made_at=self.clock(), account=name, role=role, what=act)
-        body = signed_body(unsigned)
-        decision = replace(unsigned, signature=self.key.sign(body), public_key=self.key.public_key)
+        decision = replace(unsigned, signature=self.key.sign(signed_body(unsigned)), public_key=self.key.public_key)
         self.facts.write_decision(key, decision)
         self.journal.append(event)
         self.on_facts(key)
@@ -167,6 +228,16 @@ def signed_body(decision: Decision) -> dict[str, object]:
     """Return what the signature of a decision covers: everything but the signature and its key."""
     body: dict[str, object] = DECISION.dump_python(decision, mode="json")
     return {name: value for name, value in body.items() if name not in {"signature", "public_key"}}
+
+
+def is_genuine(decision: Decision) -> bool:
+    """Return whether a decision is what was signed; whose the key is, `archive.keys.KeyRing` tells."""
+    return is_signed(signed_body(decision), signature=decision.signature, public_key=decision.public_key)
+
+
+def _is_recorded(plan: SealingPlan, facts: PatientFacts) -> bool:
+    recorded = [one.what for one in facts.decisions if isinstance(one.what, Sealed)]
+    return any(one.dossier == plan.dossier and one.version == plan.version for one in recorded)
 
 
 def _next(facts: PatientFacts) -> int:
@@ -180,6 +251,23 @@ def _pick(record: PatientRecord, name: str) -> Dossier:
     if len(fitting) > 1:
         raise Ambiguous(f"{name!r} fits {len(fitting)} dossiers")
     return fitting[0]
+
+
+def _pick_finding(dossier: Dossier, name: str) -> Finding:
+    """Return a finding by its id, or by its code where there is only one of it."""
+    fitting = [one for one in dossier.findings if one.id == name]
+    fitting = fitting or [one for one in dossier.findings if one.code == name]
+    if not fitting:
+        raise NotFound(f"The dossier has no finding {name!r}", hint="Run `lastgate gate DOSSIER` to see what it has.")
+    if len(fitting) > 1:
+        raise Ambiguous(f"There are {len(fitting)} findings {name}", hint="Name it with its ending, as gate shows.")
+    return fitting[0]
+
+
+def _refuse_role(account: Account, allowed: frozenset[str], doing: str) -> None:
+    if account.role not in allowed:
+        hint = f"Ask a {' or a '.join(sorted(allowed))}."
+        raise Refused(f"{account.name!r} is {account.role} and may not {doing.replace('-', ' ')}", hint=hint)
 
 
 def _refuse_waiver(finding: Finding, reason: str, account: Account) -> None:

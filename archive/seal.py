@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from archive import ocfl
 from archive.answers import dossier_answer
-from archive.errors import Refused
+from archive.errors import Refused, SealBroken
 from archive.facts import DECISION, RECEIPT, Decision
 from archive.headers import InstanceKind
 from archive.model import Dossier, DossierState, Held
@@ -16,21 +17,23 @@ from archive.ocfl import ContentFile, Inventory
 from archive.signing import SigningKey
 from archive.vault import SealingPlan, SourceFile, seal_body
 
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+
 
 def place_of(held: Held) -> str:
     """Return where an instance stands inside a sealed dossier.
 
     DICOM stands under its series and SOP Instance UID, anything else under
-    its digest; a UID with characters outside ``[0-9.]`` never becomes a path.
+    its digest. What is no UID never becomes a path: the digest stands in.
     """
-    header = held.header
+    header, digest = held.header, held.receipt.file_sha256
     if held.kind is InstanceKind.DOCUMENT and not header.sop_instance_uid:
-        return f"documents/{held.receipt.file_sha256}"
-    return f"dicom/{_as_segment(header.series_uid) or 'no-series'}/{_as_segment(header.sop_instance_uid)}.dcm"
+        return f"documents/{digest}"
+    return f"dicom/{_as_segment(header.series_uid) or 'no-series'}/{_as_segment(header.sop_instance_uid) or digest}.dcm"
 
 
 def _as_segment(uid: str) -> str:
-    return uid if uid and set(uid) <= set("0123456789.") else ""
+    return uid if len(uid) <= 64 and _UID.fullmatch(uid) else ""
 
 
 def sealing_plan(
@@ -57,8 +60,12 @@ def sealing_plan(
     ------
     Refused
         The dossier is not ready, or nothing came since it was sealed.
+    SealBroken
+        The vault holds another version than the facts tell.
     """
     _refuse_unless_sealable(dossier)
+    if (before["head"] if before else "v0") != f"v{dossier.version}":
+        raise SealBroken(f"The facts tell of version {dossier.version}, the vault holds {before and before['head']}")
     version = dossier.version + 1
     held = (*dossier.instances, *dossier.late)
     new = held if before is None else dossier.late
@@ -81,6 +88,7 @@ def sealing_plan(
     return SealingPlan(
         dossier=dossier.id,
         version=version,
+        patient_key=dossier.patient_key,
         account=account,
         role=role,
         made_at=made_at,
@@ -95,8 +103,10 @@ def sealing_plan(
 
 def _refuse_unless_sealable(dossier: Dossier) -> None:
     if dossier.state is DossierState.OPEN:
-        blocking = sum(1 for finding in dossier.findings if finding.blocks)
-        raise Refused(f"The dossier is not ready: {blocking} finding(s) hold it at the gate")
+        blocking = [finding.id for finding in dossier.findings if finding.blocks]
+        raise Refused(
+            f"The dossier is not ready: {len(blocking)} finding(s) hold it at the gate: {', '.join(blocking)}"
+        )
     if dossier.state is DossierState.SEALED and not dossier.late:
         raise Refused("The dossier is sealed and nothing came since", hint="There is nothing to do.")
 

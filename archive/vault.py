@@ -19,6 +19,9 @@ from pydantic import TypeAdapter
 
 from archive import ocfl
 from archive.errors import NotFound
+from archive.facts import PatientKey
+from archive.fixity import SEAL_FORMAT, Fixity
+from archive.keys import KeyRing
 from archive.ocfl import Inventory
 from storage.base import ObjectStore, Version
 from storage.errors import DigestMismatch, KeyTaken, ObjectMissing
@@ -57,6 +60,8 @@ class SealingPlan:
 
     Parameters
     ----------
+    patient_key
+        Under which facts the seal is recorded, so that whoever finds the plan can bring it to its end.
     inventory, dossier_json, seal_json
         The finished files as text.
     copies
@@ -66,6 +71,7 @@ class SealingPlan:
     format: Literal["lastgate/sealing/1"] = "lastgate/sealing/1"
     dossier: str
     version: int
+    patient_key: PatientKey
     account: str
     role: str
     made_at: datetime
@@ -86,7 +92,7 @@ class Vault:
     Parameters
     ----------
     work
-        Store of the intake and of the sealing plans.
+        Store of the intake, of the sealing plans and of the nodes' public keys.
     locked
         Store of the vault itself, with Object Lock where there is one.
     """
@@ -108,10 +114,15 @@ class Vault:
     def unfinished(self) -> Iterator[SealingPlan]:
         """Yield the plans of seals that were begun and not brought to their end."""
         for stat in self._work.list("sealing/"):
-            plan = _PLAN.validate_json(self._work.read_bytes(stat.key))
-            before = self.inventory(plan.dossier)
-            if before is None or int(before["head"][1:]) < plan.version:
-                yield plan
+            _, dossier, name = stat.key.split("/")
+            before = self.inventory(dossier)
+            if before is None or int(before["head"][1:]) < int(name[1:].removesuffix(".json")):
+                yield _PLAN.validate_json(self._work.read_bytes(stat.key))
+
+    def begun(self, dossier: str) -> Iterator[SealingPlan]:
+        """Yield the plans of all seals of one dossier that were ever begun."""
+        for stat in self._work.list(f"sealing/{dossier}/"):
+            yield _PLAN.validate_json(self._work.read_bytes(stat.key))
 
     def carry_out(self, plan: SealingPlan, *, retain_until: datetime | None) -> dict[str, str]:
         """Bring a seal to its end and return the store's version ids of the files it wrote, by path in the object.
@@ -129,6 +140,8 @@ class Vault:
         digests = ocfl.content_paths(json.loads(inventory))
         for file in plan.copies:
             path = f"{number}/content/{file.path}"
+            if path not in digests:  # the same bytes stand here under another name: OCFL keeps one of them
+                continue
             written[path] = self._locked.copy_if_absent(
                 file.source_key, f"{folder}/{path}", sha256=file.sha256, source=self._work
             )
@@ -185,41 +198,7 @@ class Vault:
 
     def check(self, dossier: str) -> Iterator[str]:
         """Read everything of a sealed dossier back and yield what is wrong with it, in words."""
-        folder = ocfl.object_folder(dossier)
-        inventory = self.inventory(dossier)
-        if inventory is None:
-            yield f"{dossier}: there is no sealed dossier at {folder}"
-            return
-        yield from self._check_inventories(folder, inventory)
-        expected = ocfl.content_paths(inventory)
-        for path, (sha512, sha256) in sorted(expected.items()):
-            key = f"{folder}/{path}"
-            try:
-                found = read_back(self._locked, key, sha256=sha256, size_bytes=self._locked.stat(key).size_bytes)
-            except (DigestMismatch, ObjectMissing) as error:
-                yield f"{dossier}: {path}: {error}"
-                continue
-            if found != sha512:
-                yield f"{dossier}: {path}: its SHA-512 is not the one in the inventory"
-        present = {stat.key.removeprefix(f"{folder}/") for stat in self._locked.list(f"{folder}/")}
-        for path in sorted(present):
-            if "/content/" in path and path not in expected:
-                yield f"{dossier}: {path}: a file that no inventory names"
-
-    def _check_inventories(self, folder: str, inventory: Inventory) -> Iterator[str]:
-        stored = {}
-        for place in ("", f"{inventory['head']}/"):
-            try:
-                body = self._locked.read_bytes(f"{folder}/{place}{ocfl.INVENTORY}")
-                told = self._locked.read_bytes(f"{folder}/{place}{ocfl.SIDECAR}")
-            except ObjectMissing as error:
-                yield f"{inventory['id']}: {error}"
-                continue
-            stored[place] = body
-            if told != ocfl.sidecar(body):
-                yield f"{inventory['id']}: {place}{ocfl.INVENTORY} does not have the digest beside it"
-        if len(set(stored.values())) > 1:
-            yield f"{inventory['id']}: the root inventory is not the inventory of {inventory['head']}"
+        return Fixity(self._locked, KeyRing(self._work)).problems(dossier)
 
     def _declare(self, folder: str, inventory: bytes, *, is_first: bool) -> None:
         self._replace(f"{folder}/{ocfl.SIDECAR}", ocfl.sidecar(inventory))
@@ -252,7 +231,7 @@ def seal_body(
 ) -> dict[str, object]:
     """Return what a seal signs: the digest of dossier.json, the act and the heads of the journal (DESIGN section 4)."""
     return {
-        "format": "lastgate/seal/1",
+        "format": SEAL_FORMAT,
         "dossier": dossier,
         "version": version,
         "dossier_sha256": hashlib.sha256(dossier_json).hexdigest(),

@@ -1,0 +1,99 @@
+"""A small archive on two filesystem stores: facts, vault, journal and desk of one node."""
+
+import hashlib
+import io
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+from archive.accounts import Account, Role
+from archive.desk import Desk
+from archive.facts import Close, FactStore, PatientKey
+from archive.gate import Gate
+from archive.headers import InstanceHeader
+from archive.journal import Journal
+from archive.model import Dossier
+from archive.vault import Vault
+from storage.base import ObjectStore
+from storage.filesystem import FilesystemStore
+from tests.archive.stores import clock, signing_key
+from tests.factories import MONDAY, course, da, key_of, receipt, weekdays
+
+DOCTOR = Account(name="dora", role="doctor", password="")
+PHYSICIST = Account(name="phil", role="physicist", password="")
+FILE_MANAGER = Account(name="fay", role="file-manager", password="")
+ADMINISTRATOR = Account(name="adam", role="administrator", password="")
+LAST_DAY = weekdays(MONDAY, 5)[-1]
+
+
+def account(role: Role) -> Account:
+    """Return the account that has this role."""
+    return next(one for one in (DOCTOR, PHYSICIST, FILE_MANAGER, ADMINISTRATOR) if one.role == role)
+
+
+def body_of(header: InstanceHeader) -> bytes:
+    """Return the bytes that stand for an instance's file."""
+    return f"file of {header.sop_instance_uid or header.document_title}\n".encode() * 20
+
+
+class SmallHouse:
+    """Everything a desk needs, on disk; other stores can stand in to die at some moment."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        work: ObjectStore | None = None,
+        locked: ObjectStore | None = None,
+        until: datetime | None = None,
+    ) -> None:
+        self.folder = folder
+        self.work_files = FilesystemStore(folder / "work", now=clock)
+        self.locked_files = FilesystemStore(folder / "locked", now=clock)
+        self.work = work or self.work_files
+        self.locked = locked or self.locked_files
+        self.refreshed: list[PatientKey] = []
+        self.facts = FactStore(self.work, node="n1")
+        self.vault = Vault(work=self.work, locked=self.locked)
+        self.key = signing_key(folder)
+        self.journal = Journal(
+            locked=self.locked, site=self.work, node="n1", outbox=folder / "outbox.db", key=self.key, clock=clock
+        )
+        self.desk = Desk(
+            facts=self.facts,
+            gate=Gate(),
+            vault=self.vault,
+            journal=self.journal,
+            key=self.key,
+            clock=clock,
+            on_facts=self.refreshed.append,
+            retain=lambda _: until,
+        )
+
+    def receive(self, headers: Iterable[InstanceHeader]) -> PatientKey:
+        """File instances as the filer does: bytes first, then their receipts."""
+        receipts = []
+        for header in headers:
+            body = body_of(header)
+            one = receipt(header, body=body)
+            digest = hashlib.sha256(body).hexdigest()
+            self.work.put_if_absent(one.key, io.BytesIO(body), sha256=digest, size_bytes=len(body))
+            receipts.append(one)
+        self.facts.write_receipts(key_of(), receipts)
+        return key_of()
+
+    def ready(self) -> tuple[PatientKey, Dossier]:
+        """Receive a whole course of five fractions and close it."""
+        key = self.receive(course("plan", fractions=5))
+        (dossier,) = self.desk.record(key).dossiers
+        return key, self.desk.close(key, dossier.id, completed(), account=DOCTOR)
+
+    def sealed(self) -> tuple[PatientKey, Dossier]:
+        """Seal such a course."""
+        key, dossier = self.ready()
+        return key, self.desk.seal(key, dossier.id, account=FILE_MANAGER)
+
+
+def completed() -> Close:
+    """Return the act that closes the course of `SmallHouse.ready`."""
+    return Close(plan_uids=(), outcome="completed", last_date=da(LAST_DAY))
