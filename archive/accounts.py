@@ -1,7 +1,7 @@
 """Accounts: who may act, in which role. They stand in ``site/accounts.json``, passwords as argon2id."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal, TypeGuard, get_args
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -31,6 +31,10 @@ class Account:
     password: str
 
 
+def _is_role(text: str) -> TypeGuard[Role]:
+    return text in ROLES
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Book:
     format: Literal["lastgate/accounts/1"] = "lastgate/accounts/1"
@@ -57,16 +61,20 @@ class Accounts:
         Raises
         ------
         Refused
-            The name is taken, the role is unknown or the password is shorter than eight characters.
+            The name is empty or taken, the role is unknown or the password is shorter than eight characters.
+        Replaced
+            Somebody else changed the accounts at the same moment; nothing was written.
         """
-        if role not in ROLES:
+        if not name.strip():
+            raise Refused("The account has no name", hint="Choose one.")
+        if not _is_role(role):
             raise Refused(f"There is no role {role!r}", hint=f"Choose one of: {', '.join(ROLES)}.")
         if len(password) < 8:
             raise Refused("The password is shorter than eight characters", hint="Choose a longer one.")
         book, version = self._read()
         if any(account.name == name for account in book.accounts):
             raise Refused(f"There is an account {name!r} already", hint="Choose another name.")
-        account = Account(name=name, role=role, password=self._hasher.hash(password))  # type: ignore[arg-type]
+        account = Account(name=name, role=role, password=self._hasher.hash(password))
         ordered = tuple(sorted((*book.accounts, account), key=lambda one: one.name))
         body = _BOOK.dump_json(replace(book, accounts=ordered), indent=1) + b"\n"
         self._store.replace_if_match(_KEY, body, expected=version)

@@ -39,4 +39,5 @@ class KeyRing:
             body = json.loads(self._site.read_bytes(f"site/keys/{name}.json"))
         except (ObjectMissing, ValueError):
             return None
-        return str(body["node"]) if body.get("public_key") == public_key else None
+        is_told = isinstance(body, dict) and body.get("public_key") == public_key
+        return str(body.get("node")) if is_told else None
