@@ -31,7 +31,7 @@ from lastgate.papers import print_summary
 from lastgate.reception import Reception, receiving
 from lastgate.sample import Department, SamplePatient, write_department
 from lastgate.sample.texts import course_text, department_text
-from lastgate.settings import NodeSettings, Settings
+from lastgate.settings import IndexSettings, NodeSettings, Settings, StoreSettings
 from lastgate.wiring import House, open_house
 from reports.entries import entries_as_mapping, entries_from_text
 from reports.render import Audience, Language
@@ -66,6 +66,8 @@ def run(home: Path, *, as_json: bool = False) -> None:
     settings = Settings(
         home=home / "archive-home",
         node=NodeSettings(port=0),
+        store=StoreSettings(),  # never the stores and the index of a lastgate.toml that happens to lie here
+        index=IndexSettings(),
         department=_written(home / "department.toml", department_text()),
     )
     with open_house(settings) as house:
@@ -100,7 +102,7 @@ def _written(path: Path, text: str) -> Path:
 
 def _accounts(house: House, home: Path) -> dict[str, Account]:
     """Return one account for each role; made once, their passwords in a file only this user reads."""
-    known = {account.role: account for account in house.accounts.all()}
+    known: dict[str, Account] = {account.role: account for account in house.accounts.all()}
     passwords = {}
     for role in _ROLES:
         if role not in known:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
+import structlog
+
 from archive.headers import Identifier
 from ingest.filer import Filer, Ports
 from ingest.import_folder import ImportLine, ImportReport, import_paths
@@ -15,6 +17,9 @@ from ingest.node import Node, NodeSettings
 from ingest.spool import Spool
 from lastgate.settings import SettingsError
 from lastgate.wiring import House, utc_now
+from storage.errors import StorageError
+
+_LOG = structlog.get_logger(__name__)
 
 
 def filer_of(house: House) -> Filer:
@@ -113,6 +118,8 @@ def serve_until(house: House, stop: threading.Event, *, on_start: Callable[[int]
         thread.start()
         on_start(reception.port)
         while not stop.wait(timeout=60):
-            house.journal.flush()
-            filer.release()
+            try:
+                house.journal.flush()
+            except StorageError as error:  # what waits is safe in the outbox; the node goes on receiving
+                _LOG.warning("journal.waits", code=error.code, error=str(error))
         thread.join()

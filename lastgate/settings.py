@@ -6,14 +6,25 @@ A variable names a setting with two underscores between levels:
 
 import os
 import re
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import SettingsError as UnreadableVariable
 
-FILE = "lastgate.toml"
+FILE: Final = "lastgate.toml"
+CONFIG_VARIABLE: Final = "LASTGATE_CONFIG"
+"""Names another file than ``lastgate.toml`` in the working folder."""
+PASSWORD_VARIABLE: Final = "LASTGATE_PASSWORD"  # noqa: S105 - the name, not a password
+"""Password of the account a command acts as, for scripts; it is no setting."""
+
+_PREFIX: Final = "LASTGATE_"
 _NODE = re.compile(r"[a-z0-9]{1,32}")
+_NO_SETTINGS = frozenset({"LASTGATE_CONFIG", "LASTGATE_PASSWORD"})
+"""Variables of ours that name no setting: where the settings stand, and the password of a command's account."""
 
 
 class SettingsError(Exception):
@@ -80,8 +91,8 @@ class IndexSettings(_Part):
     name: str = "lastgate"
 
 
-class Settings(BaseSettings):
-    """Everything a site can set.
+class Settings(_Part):
+    """Everything a site can set; a value made in code reads neither file nor variables.
 
     Parameters
     ----------
@@ -93,10 +104,6 @@ class Settings(BaseSettings):
         TOML file with the department's own texts for the summary (names, telephone numbers, visits).
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix="LASTGATE_", env_nested_delimiter="__", frozen=True, extra="forbid", toml_file=FILE
-    )
-
     home: Path = Path("lastgate-data")
     node: NodeSettings = NodeSettings()
     store: StoreSettings = StoreSettings()
@@ -105,21 +112,23 @@ class Settings(BaseSettings):
     spool_grace_s: Annotated[int, Field(ge=0)] = 86_400
     department: Path | None = None
 
+
+class _Sources(Settings, BaseSettings):
+    """The settings as file and variables tell them."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
+
     @classmethod
     def settings_customise_sources(  # pydantic names these arguments
         cls,
         settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
+        init_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let values given in code win, then variables, then the file."""
-        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=_file()))
-
-
-def _file() -> Path:
-    return Path(os.environ.get("LASTGATE_CONFIG", FILE))
+        """Let variables win over the file, and read nothing else."""
+        return (env_settings, TomlConfigSettingsSource(settings_cls, toml_file=_file()))
 
 
 def load_settings() -> Settings:
@@ -128,13 +137,33 @@ def load_settings() -> Settings:
     Raises
     ------
     SettingsError
-        A setting is unknown or wrong.
+        A setting is unknown or wrong, or the file can't be read.
     """
-    named = os.environ.get("LASTGATE_CONFIG")
+    _refuse_unknown(os.environ)
+    named = os.environ.get(CONFIG_VARIABLE)
     if named and not Path(named).is_file():
-        raise SettingsError(f"LASTGATE_CONFIG names {named}, which is no file")
+        raise SettingsError(f"{CONFIG_VARIABLE} names {named}, which is no file")
     try:
-        return Settings()
+        read = _Sources()
     except ValidationError as error:
         told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise SettingsError(f"The settings can't be used: {told}") from error
+    except UnreadableVariable as error:
+        raise SettingsError(f"A variable can't be read: {error}. Name single settings: LASTGATE_NODE__PORT") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{_file()} is no TOML file: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"{_file()} can't be read: {error.strerror}") from error
+    return Settings(**{name: getattr(read, name) for name in Settings.model_fields})
+
+
+def _file() -> Path:
+    return Path(os.environ.get(CONFIG_VARIABLE, FILE))
+
+
+def _refuse_unknown(environment: Mapping[str, Any]) -> None:
+    """Name a variable that sets nothing: a mistyped LASTGATE_HOME would send patients to another archive unseen."""
+    known = {CONFIG_VARIABLE, PASSWORD_VARIABLE, *(f"{_PREFIX}{name.upper()}" for name in Settings.model_fields)}
+    for name in sorted(environment):
+        if name.upper().startswith(_PREFIX) and name.upper().split("__")[0] not in known:
+            raise SettingsError(f"The variable {name} sets nothing: there is no such setting")

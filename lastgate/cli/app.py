@@ -21,13 +21,21 @@ for module in (intake, desk, dose, paper, keeping):
 app.add_typer(accounts.app, name="account")
 
 
-@app.callback()
-def _options(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
-    if version:
-        from importlib.metadata import version as installed
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
 
-        typer.echo(f"lastgate {installed('lastgate')}")
+        typer.echo(f"lastgate {version('lastgate')}")
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Long-term radiotherapy records archive: the last gate of the quality control process."""
 
 
 def main() -> None:
@@ -38,11 +46,11 @@ def main() -> None:
         code = _exit_code(error)
         if code is None:
             raise
-        err.print(f"[bold red]{error}[/]", soft_wrap=True)
+        err.print(str(error), style="bold red", soft_wrap=True)
         hint = getattr(error, "advice", None) or getattr(error, "hint", "")
         if hint:
             err.print(hint, soft_wrap=True)
-        err.print(f"[dim]{getattr(error, 'code', '')}[/]")
+        err.print(getattr(error, "code", ""), style="dim")
         sys.exit(code)
 
 
@@ -53,11 +61,12 @@ def _exit_code(error: Exception) -> int | None:
     from dose.errors import DoseError
     from ingest.errors import IngestError
     from lastgate.settings import SettingsError
-    from reports.errors import ReportError
+    from reports.errors import EntriesUnreadable, ReportError
     from search.errors import BadQuery, SearchError
     from storage.errors import StorageError
 
-    if isinstance(error, SettingsError | NotFound | Ambiguous | BadQuery | BadReference | FileNotFoundError):
+    bad_input = SettingsError | NotFound | Ambiguous | BadQuery | BadReference | EntriesUnreadable | FileNotFoundError
+    if isinstance(error, bad_input):
         return BAD_INPUT
     if isinstance(
         error, ArchiveError | CoursesError | DoseError | IngestError | ReportError | SearchError | StorageError

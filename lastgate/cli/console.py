@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 REFUSED = 1
 BAD_INPUT = 2
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# Names, labels and paths are printed as they are: rich would take "[/b]" or ":x:" in them for markup.
+out = Console(highlight=False, markup=False, emoji=False)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 AsUser = Annotated[str, typer.Option("--as", help="Your account.", metavar="USER")]
@@ -70,10 +72,18 @@ def account(opened: "House", name: str, password_file: Path | None) -> "Account"
 
 def fail(message: str, hint: str, code: int) -> "typer.Exit":
     """Print what went wrong and what to do, and return the exit."""
-    err.print(f"[bold red]{message}[/]", soft_wrap=True)
+    err.print(message, style="bold red", soft_wrap=True)
     if hint:
         err.print(hint, soft_wrap=True)
     return typer.Exit(code)
+
+
+def day_of(text: str) -> date:
+    """Return the day a user wrote; bad usage if it is none."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no day; write it as 2026-03-31") from error
 
 
 def short(identity: str) -> str:

@@ -11,6 +11,7 @@ from lastgate.cli.console import (
     JsonFlag,
     PasswordFile,
     account,
+    day_of,
     fractions,
     house,
     out,
@@ -22,6 +23,7 @@ from lastgate.cli.console import (
 )
 
 if TYPE_CHECKING:
+    from archive.model import Dossier, Plan
     from lastgate.wiring import House
 
 DossierName = Annotated[str, typer.Argument(help="Id of the dossier, or its beginning.", metavar="DOSSIER")]
@@ -108,7 +110,7 @@ def show(dossier: DossierName, as_json: JsonFlag = False) -> None:
 
 
 def _print_dossier(body: dict[str, Any]) -> None:
-    out.print(f"[bold]{who(body['patient'])}[/]  born {body['patient']['birth_date'] or 'unknown'}")
+    out.print(f"{who(body['patient'])}  born {body['patient']['birth_date'] or 'unknown'}", style="bold")
     out.print(f"Dossier {body['id']}: {body['state']}, {body['instances']} objects, {period(body)}")
     rows = [
         (
@@ -229,7 +231,7 @@ def close(
     with house() as opened:
         user = account(opened, as_user, password_file)
         key, found = opened.dossier(dossier)
-        act = Close(plan_uids=(), outcome=outcome.value, last_date=_da(last_date), reason=reason)
+        act = Close(plan_uids=(), outcome=outcome.value, last_date=f"{day_of(last_date):%Y%m%d}", reason=reason)
         after = opened.desk.close(key, found.id, act, account=user)
         out.print(f"Closed {short(after.id)} as {after.outcome}; it is now {after.state.value}.")
 
@@ -265,7 +267,7 @@ def deliver(
     with house() as opened:
         user = account(opened, as_user, password_file)
         key, found = opened.dossier(dossier)
-        uid = _plan_uid(opened, found.id, plan)
+        uid = _plan(found, plan).uid
         act = SetDeliveryState(plan_uid=uid, delivered=was, reason=reason)
         event = Event(act="deliver", account=user.name, subject={"dossier": found.id, "plan": uid, "delivered": was})
         opened.desk.settle(key, act, account=user, event=event)
@@ -281,7 +283,7 @@ def choose_dose(
     password_file: PasswordFile = None,
 ) -> None:
     """Choose which dose grid of a plan counts (a physicist does)."""
-    from archive.errors import Refused
+    from archive.errors import NotFound, Refused
     from archive.facts import ChooseDose
     from archive.journal import Event
 
@@ -290,7 +292,11 @@ def choose_dose(
         if user.role != "physicist":
             raise Refused(f"A {user.role} may not choose a dose grid", hint="Ask a physicist.")
         key, found = opened.dossier(dossier)
-        uid = _plan_uid(opened, found.id, plan)
+        chosen = _plan(found, plan)
+        if dose not in {held.uid for held in chosen.doses}:
+            hint = "The finding DOSE-CANDIDATES names them: lastgate gate DOSSIER --json"
+            raise NotFound(f"Plan {plan} has no dose grid {dose!r}", hint=hint)
+        uid = chosen.uid
         act = ChooseDose(plan_uid=uid, dose_uid=dose, reason=reason)
         event = Event(act="choose-dose", account=user.name, subject={"dossier": found.id, "plan": uid, "dose": dose})
         opened.desk.settle(key, act, account=user, event=event)
@@ -306,22 +312,12 @@ def seal(dossier: DossierName, as_user: AsUser, password_file: PasswordFile = No
         out.print(f"Sealed {after.id} as version {after.version}: {len(after.instances)} objects.")
 
 
-def _plan_uid(opened: "House", dossier: str, name: str) -> str:
+def _plan(found: "Dossier", name: str) -> "Plan":
     from archive.errors import Ambiguous, NotFound
 
-    _, found = opened.dossier(dossier)
-    fitting = [plan.uid for plan in found.plans if name in (plan.uid, plan.header.label)]
+    fitting = [plan for plan in found.plans if name in (plan.uid, plan.header.label)]
     if not fitting:
         raise NotFound(f"The dossier has no plan {name!r}", hint="Run `lastgate show DOSSIER` to see its plans.")
     if len(fitting) > 1:
         raise Ambiguous(f"The dossier has {len(fitting)} plans {name!r}", hint="Name it by its UID.")
     return fitting[0]
-
-
-def _da(text: str) -> str:
-    from datetime import date
-
-    try:
-        return date.fromisoformat(text).strftime("%Y%m%d")
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no day; write it as 2026-03-31") from error

@@ -1,14 +1,11 @@
 """Dose of one course and composite dose of a patient."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from lastgate.cli.console import JsonFlag, err, house, out, print_json, print_table, short, who
-
-if TYPE_CHECKING:
-    from datetime import date
+from lastgate.cli.console import JsonFlag, day_of, err, house, out, print_json, print_table, short, who
 
 
 def register(app: typer.Typer) -> None:
@@ -86,7 +83,7 @@ def composite(
     """Sum the delivered dose of all courses of a patient."""
     from lastgate.composing import compose_patient
 
-    day = _day(as_of)
+    day = day_of(as_of) if as_of else None
     with house() as opened, err.status("Composing ..."):
         body = compose_patient(
             opened, opened.patient(patient), onto=onto, as_of=day, as_planned=as_planned, folder=output
@@ -97,19 +94,8 @@ def composite(
     _print_composite(body)
 
 
-def _day(text: str) -> "date | None":
-    from datetime import date
-
-    if not text:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no day; write it as 2026-03-31") from error
-
-
 def _print_composite(body: dict[str, Any]) -> None:
-    out.print(f"[bold]{who(body['patient'])}[/]  composite {body['dose_type']} dose, DRAFT")
+    out.print(f"{who(body['patient'])}  composite {body['dose_type']} dose, DRAFT", style="bold")
     rows = [
         (
             short(course["dossier"]),

@@ -67,13 +67,14 @@ def import_(
     if missing:
         raise FileNotFoundError(f"There is no {missing[0]}")
     issuer, _, value = patient.rpartition("/")
-    whose = Identifier(value=value, issuer=issuer) if value else None
     columns = (
         TextColumn("Importing {task.completed} files"),
         BarColumn(pulse_style="cyan"),
         TextColumn("{task.fields[name]}"),
     )
     with house() as opened, Progress(*columns, console=err, disable=as_json, transient=True) as progress:
+        # Without an issuer it is the site's own, as for patient IDs in DICOM files that name none.
+        whose = Identifier(value=value, issuer=issuer or opened.settings.node.issuer) if value else None
         task = progress.add_task("import", total=None, name="")
         report = take_in(
             opened,
@@ -104,8 +105,13 @@ def send(
     as_json: JsonFlag = False,
 ) -> None:
     """Send a dossier's DICOM objects to a planning system (C-STORE)."""
+    from ingest.sender import NotSent, Peer
     from lastgate.sending import send_dossier
 
+    try:
+        Peer.parse(peer)
+    except NotSent as error:
+        raise typer.BadParameter(str(error)) from error
     with house() as opened:
         _, found = opened.dossier(dossier)
         body = send_dossier(opened, found, peer)

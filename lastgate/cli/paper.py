@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lastgate.cli.console import REFUSED, AsUser, PasswordFile, account, house, out
+from lastgate.cli.console import REFUSED, AsUser, PasswordFile, account, day_of, house, out
 
 
 def register(app: typer.Typer) -> None:
@@ -57,7 +57,7 @@ def summary(
         reader = Audience(audience)
     except ValueError as error:
         raise typer.BadParameter("--lang is zh, en or both; --for is patient, doctor or both") from error
-    day = date.fromisoformat(created) if created else date.today()
+    day = day_of(created) if created else date.today()
     with house() as opened:
         user = account(opened, as_user, password_file)
         key, found = opened.dossier(dossier)
