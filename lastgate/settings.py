@@ -23,8 +23,6 @@ PASSWORD_VARIABLE: Final = "LASTGATE_PASSWORD"  # noqa: S105 - the name, not a p
 
 _PREFIX: Final = "LASTGATE_"
 _NODE = re.compile(r"[a-z0-9]{1,32}")
-_NO_SETTINGS = frozenset({"LASTGATE_CONFIG", "LASTGATE_PASSWORD"})
-"""Variables of ours that name no setting: where the settings stand, and the password of a command's account."""
 
 
 class SettingsError(Exception):
