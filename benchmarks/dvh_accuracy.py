@@ -49,11 +49,10 @@ aim.
 
 Volume in cm3, doses in percent of the prescription: what Eclipse stored, ours, and ours if structures end at their
 end contours. Eclipse ends them there (the read-me of the Nelms data says so), which is why structures of few slices
-are larger with us. Ended alike, the means agree within 0.1 % of the prescription, the scar excepted, and the volumes
-within 1 %, those of borders, scar and body excepted. **Not explained** are the scar (six small slices on the skin, the
-mean 1.8 % of the prescription lower with us; leaving out what lies outside the body contour would make it 4.6 %
-higher) and the volumes of body and borders. Lower bounds are printed for the body, of which a part lies outside the
-dose grid.
+are larger with us. Ended alike, the means agree within 0.1 % of the prescription (the scar, six small slices on the
+skin that lie beside each other rather than over each other, within 0.3 %) and the volumes within 1 %, those of borders,
+scar and body excepted. **Not explained** are the volumes of body and borders and the least dose of the scar. Lower
+bounds are printed for the body, of which a part lies outside the dose grid.
 
 | structure | Eclipse cm3 | min | mean | max | ours cm3 | min | mean | max | no caps cm3 | min | mean | max |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |

@@ -26,6 +26,9 @@ _RIM_MM = 1.0
 _STIFF = 0.05
 """Where the outline stays in place from plane to plane it still gives a little, to take up what pixels round off."""
 
+_OVER = 0.65
+"""Neighbouring sections that overlap by less of the smaller one lie beside each other."""
+
 _STEPS = 20
 """Newton steps at most to bring an outline to its area; two or three are usual."""
 
@@ -128,8 +131,9 @@ def solid_slabs(
         if beyond_ends:
             below = cap(areas[:3], _distance(at[:3]), stack.thickness_mm, power)
             yield from _cap_slabs(near[1], below, -1.0, raster, breaks, step_mm)
+        is_smooth = _is_smooth(spans, raster)
         for n in range(len(at) - 1):
-            area = partial(area_between, at, areas, n, power)
+            area = partial(area_between, at, areas, n, power) if is_smooth else None
             yield from _between(_Stretch(*near), area, raster, breaks, step_mm)  # type: ignore[arg-type]
             near = [*near[1:], plane(n + 3)]
         if beyond_ends:
@@ -203,12 +207,12 @@ def _cap_slabs(
 
 def _between(
     stretch: _Stretch,
-    area: Callable[[float], float],
+    area: Callable[[float], float] | None,
     raster: Raster,
     breaks: npt.NDArray[np.float64],
     step_mm: float,
 ) -> Iterator[SolidSlab]:
-    """Slabs between two neighbouring planes."""
+    """Slabs between two neighbouring planes; without `area` they have the areas of the interpolated outlines."""
     low, high = stretch.low, stretch.high
     low_end, high_end = _ending(low.mask, high.mask), _ending(high.mask, low.mask)
     parted = low_end is not None or high_end is not None
@@ -216,16 +220,35 @@ def _between(
     if parted:  # what ends here ends half way; areas of the rest are not known separately
         breaks = np.sort(np.append(breaks, middle))
     low_depth, high_depth = _without(low, low_end, raster), _without(high, high_end, raster)
-    moving = None if parted else stretch.moving(raster)
+    wanted = None if parted else area
+    moving = stretch.moving(raster) if wanted else None
     for place, thickness in _slices(low.at_mm, high.at_mm, breaks, step_mm):
         share = np.float32((place - low.at_mm) / (high.at_mm - low.at_mm))
         depth = low_depth + share * (high_depth - low_depth)
-        inside = _outline(depth, None if parted else area(place), raster, moving)
+        inside = _outline(depth, wanted(place) if wanted else None, raster, moving)
         if place < middle and low_end is not None:
             inside[low_end] = low.inside[low_end]
         if place > middle and high_end is not None:
             inside[high_end] = high.inside[high_end]
         yield SolidSlab(place_mm=place, thickness_mm=thickness, inside=inside)
+
+
+def _is_smooth(spans: Sequence[Spans], raster: Raster) -> bool:
+    """Whether the sections of a piece are slices of one smooth body, so that the trend of their areas says anything.
+
+    They are not where most lie beside their neighbours rather than over them, as a scar drawn on the skin. Such
+    structures are then shaped as planning systems shape them (0.33 cm3 for one to which Eclipse gives 0.34, where
+    the trend of the areas gives 0.53; docs/dvh-accuracy.md).
+    """
+    masks = [coverage(one, raster) >= 0.5 for one in spans]
+    beside = sum(_overlap(low, high) < _OVER for low, high in pairwise(masks))
+    return 2 * beside <= len(masks) - 1
+
+
+def _overlap(low: Mask, high: Mask) -> float:
+    """Part of the smaller of two sections that lies over the other."""
+    smaller = min(int(low.sum()), int(high.sum()))
+    return int((low & high).sum()) / smaller if smaller else 1.0
 
 
 def _ending(mask: Mask, other: Mask) -> Mask | None:
