@@ -15,6 +15,7 @@ from archive.courses import Interval, interval_of
 from archive.dates import parse_date
 from archive.headers import InstanceKind
 from archive.model import Held, Plan
+from archive.uids import is_own
 
 _AROUND_A_COURSE = timedelta(days=42)
 
@@ -120,11 +121,10 @@ def _attach_rest(drafts: list[Draft], catalogue: Catalogue, places: _Places) -> 
         homes = {held.uid: _homes(held, drafts, known, places) for held in waiting}
         for index, draft in enumerate(drafts):
             mine = [held for held in waiting if index in homes[held.uid]]
-            doses = [
-                held for held in mine if held.kind is InstanceKind.DOSE
-            ]  # those that name a plan are there already
-            others = [held for held in mine if held.kind is not InstanceKind.DOSE]
-            drafts[index] = draft.with_more(others).with_more(doses, by_frame=True)
+            # A dose that names its plan is there already; one of our own making need not name any.
+            lone = {held.uid for held in mine if held.kind is InstanceKind.DOSE and not is_own(held.uid)}
+            draft = draft.with_more(held for held in mine if held.uid not in lone)
+            drafts[index] = draft.with_more((held for held in mine if held.uid in lone), by_frame=True)
         left = [held for held in waiting if not homes[held.uid]]
         if len(left) == len(waiting):
             return drafts

@@ -10,6 +10,7 @@ from archive.model import DeliveryState, Dossier, Held, Plan
 from archive.person import contradictions
 from archive.prescription import laterality_of, prescribed_targets
 from archive.raised import Raised, Rule, Surroundings, Term
+from archive.uids import is_own
 
 SLICE_TOLERANCE = 1.5
 """Slices further apart than this many times the usual distance leave a gap."""
@@ -178,8 +179,9 @@ def dose_missing(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
 
 
 def dose_without_plan(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
-    """A dose grid should say of which plan it is."""
-    lone = tuple(held.uid for held in dossier.instances if held.header.dose and not held.header.dose.plan_uids)
+    """A dose grid should say of which plan it is, unless we made it ourselves."""
+    doses = ((held.uid, held.header.dose) for held in dossier.instances if not is_own(held.uid))
+    lone = tuple(uid for uid, grid in doses if grid and not grid.plan_uids)
     if lone:
         yield Raised(code="DOSE-WITHOUT-PLAN", params={"count": len(lone)}, instance_uids=lone)
 

@@ -14,6 +14,7 @@ from archive.model import Dossier, DossierState, Finding, PatientRecord, Severit
 from archive.raised import Raised, Surroundings, Term
 from archive.rules_content import CONTENT_RULES
 from archive.rules_delivery import DELIVERY_RULES
+from archive.uids import own_uid
 from tests.factories import (
     MONDAY,
     PATIENT,
@@ -259,6 +260,11 @@ GOOD: list[tuple[str, Callable[[], Case]]] = [
     ("both sides", lambda: (good(label="Breast L+R"), DONE)),
     ("brachytherapy without metersets", lambda: (BRACHY, [close(last=MONDAY)])),
     ("a document beside", lambda: ([*good(), document("letter")], DONE)),
+    (
+        "our own composite beside",
+        lambda: ([*good(), replace(dose("x", plans=()), sop_instance_uid=own_uid("x"))], DONE),
+    ),
+    ("our own sum of the plan beside", lambda: ([*good(), replace(dose("x"), sop_instance_uid=own_uid("x"))], DONE)),
 ]
 
 
