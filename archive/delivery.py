@@ -176,12 +176,14 @@ def _rhythm(steps: Sequence[int]) -> int:
     return max((usual, *regular))
 
 
-def most_per_day(fractions: Iterable[Fraction]) -> int | None:
-    """Return the largest number of fractions of one prescription on one day, None without fractions."""
-    by_day: dict[str, int] = {}
-    for fraction in fractions:
-        by_day[fraction.date] = by_day.get(fraction.date, 0) + 1
-    return max(by_day.values(), default=None)
+def usual_per_day(fractions: Iterable[Fraction]) -> int | None:
+    """Return how many fractions of one prescription a treatment day usually had, None without fractions.
+
+    One day with two, to make up a lost one, does not make a course twice daily.
+    """
+    days = Counter(fraction.date for fraction in fractions)
+    usual = Counter(days.values())
+    return min(usual, key=lambda count: (-usual[count], count), default=None)
 
 
 def _weekdays(before: date, after: date) -> int:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from archive.delivery import TREATING, most_per_day
+from archive.delivery import TREATING, usual_per_day
 from archive.headers import BeamHeader, DoseReference, FractionGroup, PlanHeader
 from archive.model import DeliveryState, DoseType, Fraction, Phase, Plan, Target
 
@@ -147,7 +147,7 @@ def _phase(chain: Sequence[Plan], group: FractionGroup | None) -> Phase:
         fractions_planned=_planned_in(chain, group) if group else None,
         fractions_delivered=len(fractions),
         fraction_equivalents=round(sum(fraction.share for fraction in fractions), 6),
-        fractions_per_day=most_per_day(fractions),
+        fractions_per_day=usual_per_day(fractions),
         records_source="treatment records" if fractions else "none",
     )
 

@@ -9,8 +9,8 @@ from archive.dates import parse_date
 from archive.delivery import (
     fractions_of,
     interruptions_of,
-    most_per_day,
     sessions_of,
+    usual_per_day,
 )
 from archive.headers import InstanceHeader, PlanHeader
 from archive.model import Fraction, Held, Interruption
@@ -285,11 +285,17 @@ def test_interruptions_of_fewer_than_two_days_then_there_are_none(count: int) ->
     assert interruptions(weekdays(MONDAY, count)) == ()
 
 
-def test_most_per_day_when_given_twice_daily_then_two() -> None:
+def test_usual_per_day_when_given_twice_daily_then_two() -> None:
     twice = [fraction(time=time, number=number) for number, time in enumerate(("0800", "1500"), 1)]
 
-    assert most_per_day(twice) == 2
-    assert most_per_day([]) is None
+    assert usual_per_day(twice) == 2
+    assert usual_per_day([]) is None
+
+
+def test_usual_per_day_when_one_day_made_up_for_another_then_one() -> None:
+    days = [MONDAY, MONDAY + timedelta(days=1), MONDAY + timedelta(days=1), MONDAY + timedelta(days=2)]
+
+    assert usual_per_day(fraction(day, number=number) for number, day in enumerate(days, 1)) == 1
 
 
 @pytest.mark.parametrize(
