@@ -7,6 +7,7 @@ the report then gives the least and the most it can be, never a number in betwee
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
 from reports.assemble import person_name
@@ -19,7 +20,8 @@ from reports.wording import NBSP, environment, load_words, number
 _DOSES: Final = ("max_gy", "mean_gy", "d0_03cc_gy", "d0_1cc_gy", "d1cc_gy", "d2cc_gy")
 
 
-_REGISTRATION: Final = ("kind", "source", "quality")
+_NO_DECIMALS_FROM: Final = 100
+_UID_TAIL: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +108,9 @@ def composite_markup(
         unit=words["unit"].get(str(composite.get("dose_type")), words["unit"]["physical"])[language.value],
         rows=structure_rows(composite, language.value, words["figure"]),
         volume_rows=volume_rows(composite, language.value, words["figure"]),
-        plans=plan_rows(composite),
-        remaining=[_sentence(item) for item in _list(composite, "remaining")],
-        warnings=[_sentence(item) for item in _list(composite, "warnings")],
+        plans=plan_rows(composite, language.value, words),
+        remaining=[_sentence(item, language.value) for item in _list(composite, "remaining")],
+        warnings=[_sentence(item, language.value) for item in _list(composite, "warnings")],
         mark="" if _approver(composite) else DRAFT_MARK,
         number=number,
         printed=created,
@@ -117,7 +119,9 @@ def composite_markup(
     return document_markup(f"叠加剂量报告 / Composite dose report {number}", language.value, [page])
 
 
-def plan_rows(composite: Mapping[str, Any]) -> list[PlanRow]:
+def plan_rows(
+    composite: Mapping[str, Any], language: str, words: Mapping[str, Mapping[str, Mapping[str, str]]]
+) -> list[PlanRow]:
     """Return the lines of the table of courses: one for each plan, one for a course without plans.
 
     Raises
@@ -130,7 +134,7 @@ def plan_rows(composite: Mapping[str, Any]) -> list[PlanRow]:
         plans: Sequence[Mapping[str, Any]] = course.get("plans") or ({},)
         for plan in plans:
             fractions = plan.get("fractions") or {}
-            registration = plan.get("registration") or {}
+            reason = str(plan.get("reason_not_summed") or course.get("reason_not_summed") or "")
             rows.append(
                 PlanRow(
                     dossier=str(course.get("dossier") or ""),
@@ -143,11 +147,25 @@ def plan_rows(composite: Mapping[str, Any]) -> list[PlanRow]:
                     planned=fractions.get("planned"),
                     delivered=fractions.get("delivered"),
                     source=str(plan.get("source") or ""),
-                    registration=" ".join(str(registration[key]) for key in _REGISTRATION if registration.get(key)),
-                    reason_not_summed=str(plan.get("reason_not_summed") or course.get("reason_not_summed") or ""),
+                    registration=_registration(plan.get("registration") or {}, language, words["registration"]),
+                    reason_not_summed=_said(reason, language, words["not_summed"]),
                 )
             )
     return rows
+
+
+def _registration(registration: Mapping[str, Any], language: str, words: Mapping[str, Mapping[str, str]]) -> str:
+    """Say how a frame of reference came onto the image; of a registration's UID the end is enough to find it."""
+    kind = _said(str(registration.get("kind") or ""), language, words)
+    source = str(registration.get("source") or "")
+    shown = f"…{source[-_UID_TAIL:]}" if source.replace(".", "").isdigit() else ""
+    quality = registration.get("quality")
+    return " ".join(filter(None, (kind, shown, "" if quality is None else _plain(quality))))
+
+
+def _said(text: str, language: str, words: Mapping[str, Mapping[str, str]]) -> str:
+    """Return a text of the JSON in this language; one nobody translated stays as it is."""
+    return words[text][language] if text in words else text
 
 
 def structure_rows(
@@ -208,18 +226,24 @@ def _bounded(figure: Mapping[str, Any] | None, language: str, words: Mapping[str
     if figure is None:
         return words["none"][language]
     value, low, high = figure.get("value"), figure.get("lo"), figure.get("hi")
-    bounds = "" if low is None or high is None else f"{number(low)}–{number(high)}"
+    bounds = "" if low is None or high is None else f"{_brief(low)}–{_brief(high)}"
     if value is not None:
-        return number(value) if not bounds or low == high else f"{number(value)} ({bounds})"
+        return _brief(value) if not bounds or low == high else f"{_brief(value)} ({bounds})"
     if high is None:
-        return words["unknown"][language] if low is None else f"≥{NBSP}{number(low)}"
-    at_most = f"≤{NBSP}{number(high)}"
+        return words["unknown"][language] if low is None else f"≥{NBSP}{_brief(low)}"
+    at_most = f"≤{NBSP}{_brief(high)}"
     return at_most if low is None else f"{words['unknown'][language]} ({bounds})"
+
+
+def _brief(value: float) -> str:
+    """Return a figure of a table to one decimal, from 100 on to none: more would feign a certainty nobody has."""
+    step = Decimal("0.1") if abs(value) < _NO_DECIMALS_FROM else Decimal(1)
+    return format(Decimal(str(value)).quantize(step, rounding=ROUND_HALF_UP), "f")
 
 
 def _volume(value: Any, none: str) -> str:
     value = value.get("value") if isinstance(value, Mapping) else value
-    return none if value is None else number(value)
+    return none if value is None else _brief(value)
 
 
 def _approver(composite: Mapping[str, Any]) -> str:
@@ -245,12 +269,12 @@ def _person(composite: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _sentence(item: Any) -> str:
+def _sentence(item: Any, language: str) -> str:
     """Return a warning or remaining dose as text; mappings carry theirs as message, or as structure and figure."""
     if not isinstance(item, Mapping):
         return str(item)
     if "message" in item:
-        return str(item["message"])
+        return str(item.get(f"message_{language}") or item["message"])
     parts = [f"{key}: {_plain(value)}" for key, value in item.items() if value is not None]
     return "; ".join(parts)
 
