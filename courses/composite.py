@@ -13,16 +13,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from archive.model import DeliveryState, Dossier, Held, PatientRecord, Plan
-from courses.delivered import DeliveredDose, NotSummed, delivered_dose
-from courses.errors import BadReference, NothingToSum
+from courses.delivered import DeliveredDose, NotSummed, Weighted, delivered_dose
+from courses.errors import BadReference, NothingToSum, Unreadable
 from courses.reading import Reader, planning_series
 from courses.registration import Mapping, NoMapping, mapping, registrations_of
 from dose.accumulate import Part, Sum, accumulate
 from dose.errors import DoseError
-from dose.grid import Affine, Geometry
+from dose.grid import Affine, DoseGrid, Geometry
 from dose.union import extended
 
-NOT_DELIVERED = "not delivered"
+_KINDS = {"PHYSICAL": "physical", "EFFECTIVE": "RBE-weighted"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +63,8 @@ class Composite:
     ----------
     onto
         The dossier whose image and structures it lies on.
+    dossiers
+        The courses that were to be summed.
     series_uid, image
         The image series; empty if none of its images is here and the frame of its dose stands for it.
     total
@@ -73,6 +75,7 @@ class Composite:
 
     record: PatientRecord
     onto: Dossier
+    dossiers: tuple[Dossier, ...]
     series_uid: str
     image: tuple[Held, ...]
     frame_uid: str
@@ -84,7 +87,12 @@ class Composite:
     @property
     def is_complete(self) -> bool:
         """Whether no plan that was or may have been delivered is missing, and none is in doubt."""
-        return not any(share.leaves_a_gap or (share.source and not share.is_certain) for share in self.shares)
+        return not self.has_gap and not any(share.source and not share.is_certain for share in self.shares)
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether a dose is missing that nothing bounds, so that no dose figure has an upper bound."""
+        return any(share.leaves_a_gap for share in self.shares) or not all(one.plans for one in self.dossiers)
 
 
 @dataclass(slots=True)
@@ -127,20 +135,29 @@ class _Gathering:
     def _parts(self, dose: DeliveredDose) -> tuple[list[Part], Mapping] | str:
         parts = []
         mapped: Mapping | NoMapping = NoMapping(reason="no dose grid")
+        label = dose.plan.header.label or dose.plan.uid
         for weighted in dose.grids:
-            header = weighted.held.header.dose
-            if header and header.type != self.dose_type:
-                return "RBE-weighted and physical dose are never added without a stated rule"
             mapped = mapping(weighted.held.header.frame_uid, self.fixed, self.registrations, self.reader)
             if isinstance(mapped, NoMapping):
                 return mapped.reason
-            try:
-                grid = self.reader.dose(weighted.held).grid
-            except DoseError as error:
-                return f"its dose grid can't be used: {error}"
-            label = dose.plan.header.label or dose.plan.uid
+            grid = self._grid(weighted)
+            if isinstance(grid, str):
+                return grid
             parts.append(Part(grid=grid, weight=weighted.weight, moving_to_fixed=mapped.moving_to_fixed, label=label))
         return mapped.reason if isinstance(mapped, NoMapping) else (parts, mapped)
+
+    def _grid(self, weighted: Weighted) -> DoseGrid | str:
+        """Return a grid that may be added to this sum, or why it may not."""
+        kind = _type(weighted)
+        if kind in _KINDS and kind != self.dose_type:
+            return f"its dose is {_KINDS[kind]}: physical and RBE-weighted dose are never added without a stated rule"
+        try:
+            grid = self.reader.dose(weighted.held).grid
+        except (DoseError, Unreadable) as error:
+            return f"its dose grid can't be used: {error}"
+        if kind not in _KINDS or float(grid.dose_gy.min()) < 0:
+            return "its dose grid can't be used: it is a difference of doses"
+        return grid
 
 
 def compose(
@@ -156,7 +173,8 @@ def compose(
     Parameters
     ----------
     onto
-        Series UID, or the beginning of a dossier's id, whose image the sum lies on; the newest course if empty.
+        Series UID, or the beginning of a dossier's id, whose image the sum lies on; the newest course with a dose if
+        empty.
     only
         Sum the plans of this course alone.
     as_planned
@@ -165,9 +183,11 @@ def compose(
     Raises
     ------
     BadReference
-        `onto` names nothing of this patient.
+        `onto` names nothing of this patient, or several courses.
     NothingToSum
         No plan has a dose that may be summed.
+    DoseError
+        The grids lie too far apart for one sum.
     """
     dossiers = (only,) if only else record.dossiers
     reference = only or _reference(record, onto)
@@ -190,6 +210,7 @@ def compose(
     return Composite(
         record=record,
         onto=reference,
+        dossiers=tuple(dossiers),
         series_uid=series_uid,
         image=image,
         frame_uid=gathering.fixed,
@@ -203,15 +224,27 @@ def compose(
 def _reference(record: PatientRecord, onto: str) -> Dossier:
     """Return the dossier whose image carries the sum: the one named, else the newest that has a dose."""
     if onto:
-        for dossier in record.dossiers:
-            named = any(known.startswith(onto.lower()) for known in (dossier.id, *dossier.aliases))
-            if named or any(held.header.series_uid == onto for held in dossier.instances):
-                return dossier
-        raise BadReference(f"{onto!r} names no series and no dossier of this patient")
+        return _named(record, onto)
     with_dose = [one for one in record.dossiers if any(plan.chosen_dose_uids for plan in one.plans)]
     if not with_dose:
         raise NothingToSum(f"No course of {record.person.name or 'this patient'} has a dose grid that counts")
     return max(with_dose, key=lambda dossier: (dossier.last_fraction, _newest_plan_date(dossier), dossier.id))
+
+
+def _named(record: PatientRecord, onto: str) -> Dossier:
+    """Return the dossier named by a series or by the beginning of its id."""
+    holding = [one for one in record.dossiers if any(held.header.series_uid == onto for held in one.instances)]
+    if holding:
+        # A diagnostic series may hang on several courses; it is the planning image of at most one.
+        return next((one for one in holding if onto in (uid for uid, _ in planning_series(one)[:1])), holding[0])
+    fitting = [
+        one for one in record.dossiers if any(known.startswith(onto.lower()) for known in (one.id, *one.aliases))
+    ]
+    if len(fitting) > 1:
+        raise BadReference(f"{onto!r} fits {len(fitting)} dossiers of this patient")
+    if not fitting:
+        raise BadReference(f"{onto!r} names no series and no dossier of this patient")
+    return fitting[0]
 
 
 def _newest_plan_date(dossier: Dossier) -> str:
@@ -231,15 +264,18 @@ def _frame(reference: Dossier, image: tuple[Held, ...]) -> str:
 
 
 def _dose_type(doses: Iterable[DeliveredDose | NotSummed]) -> str:
-    """Return which kind of dose is summed: physical wherever any plan has it, else RBE-weighted."""
-    types = {
-        weighted.held.header.dose.type
-        for dose in doses
-        if isinstance(dose, DeliveredDose)
-        for weighted in dose.grids
-        if weighted.held.header.dose
-    }
-    return "EFFECTIVE" if types == {"EFFECTIVE"} else "PHYSICAL"
+    """Return which kind of dose is summed: physical wherever a plan has it that was delivered, else RBE-weighted.
+
+    What may not have been delivered decides only where nothing certainly was.
+    """
+    there = [dose for dose in doses if isinstance(dose, DeliveredDose)]
+    deciding = [dose for dose in there if dose.is_certain] or there
+    types = {_type(weighted) for dose in deciding for weighted in dose.grids}
+    return "EFFECTIVE" if "EFFECTIVE" in types and "PHYSICAL" not in types else "PHYSICAL"
+
+
+def _type(weighted: Weighted) -> str:
+    return weighted.held.header.dose.type if weighted.held.header.dose else ""
 
 
 def _sum(gathering: _Gathering, geometry: Geometry) -> Sum:
@@ -274,7 +310,8 @@ def _upright(part: Part) -> Geometry:
     geometry = part.grid.geometry
     matrix = _matrix(part)
     corner = geometry.corner_points() @ matrix[:3, :3].T + matrix[:3, 3]
-    affine = np.diag([*geometry.spacing_mm, 1.0])
+    # A stored grid is parallel to the axes of its own frame, in whatever order: each axis keeps its spacing.
+    affine = np.diag([*np.abs(geometry.affine[:3, :3]).max(axis=1), 1.0])
     affine[:3, 3] = corner.min(axis=0)
     return Geometry(shape=(1, 1, 1), affine=affine)
 

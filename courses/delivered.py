@@ -1,18 +1,26 @@
 """The delivered dose of a plan: which stored grids count, each with the weight of what was delivered of it.
 
 What a grid holds decides its weight (PS3.3 C.8.8.3): PLAN, FRACTION (one whole
-fraction group) and BEAM grids hold all planned fractions, the ``*_SESSION``
-types and CONTROL_POINT hold one. Delivered parts come from treatment records;
-planned values are only a fallback, and marked.
+fraction group), BEAM and BRACHY grids hold all planned fractions, the
+``*_SESSION`` types and CONTROL_POINT hold one. A grid of several plans, or of
+what a record says, can't be weighted by the fractions of one plan. Delivered
+parts come from treatment records; planned values are only a fallback, and
+marked.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from archive.headers import DoseHeader
+from archive.headers import DoseHeader, FractionGroup
 from archive.model import DeliveryState, Fraction, Held, Plan
 
-_ONE_FRACTION = frozenset({"PLAN_SESSION", "BEAM_SESSION", "BRACHY_SESSION", "FRACTION_SESSION", "CONTROL_POINT"})
+NOT_DELIVERED = "not delivered"
+
+_ALL_FRACTIONS = frozenset({"PLAN", "FRACTION", "BEAM", "BRACHY"})
+_ONE_FRACTION = frozenset({"FRACTION_SESSION", "BEAM_SESSION", "BRACHY_SESSION", "CONTROL_POINT"})
+_BEAMS = frozenset({"BEAM", "BEAM_SESSION", "CONTROL_POINT"})
+"""Grids of single beams, weighted by the metersets of these beams and not of the whole fraction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +38,7 @@ class DeliveredDose:
     Parameters
     ----------
     source
-        ``stored`` (one PLAN grid) or ``summed`` (of BEAM or FRACTION grids).
+        ``stored`` (one grid) or ``summed`` (of BEAM or FRACTION grids).
     is_certain
         Whether records or a person say that the plan was delivered; if not, its planned dose is what may have been.
     notes
@@ -61,29 +69,28 @@ def delivered_dose(plan: Plan, *, as_planned: bool = False) -> DeliveredDose | N
     Parameters
     ----------
     as_planned
-        Take every plan as if it had been delivered as planned: for looking at a plan, never at a patient.
+        Take a plan as if it had been delivered as planned, unless it certainly was not: for looking at a plan, never at
+        a patient.
     """
     if plan.delivery_state is DeliveryState.NOT_DELIVERED:
-        return NotSummed(plan=plan, reason="not delivered")
+        return NotSummed(plan=plan, reason=NOT_DELIVERED)
     chosen = [held for held in plan.doses if held.uid in plan.chosen_dose_uids]
     if not chosen:
         reason = "several dose grids, and nobody chose" if plan.doses else "no dose grid"
         return NotSummed(plan=plan, reason=reason)
     by_records = bool(plan.fractions) and not as_planned
-    weights = [_weight(plan, held.header.dose or DoseHeader(), by_records=by_records) for held in chosen]
-    missing = next((weight for weight in weights if isinstance(weight, str)), None)
-    if missing is not None:
-        return NotSummed(plan=plan, reason=missing)
+    grids = []
+    for held in chosen:
+        weight = _weight(plan, held.header.dose or DoseHeader(), by_records=by_records)
+        if isinstance(weight, str):
+            return NotSummed(plan=plan, reason=weight)
+        grids.append(Weighted(held=held, weight=weight))
     return DeliveredDose(
         plan=plan,
-        source="stored" if len(chosen) == 1 and _type(chosen[0]) == "PLAN" else "summed",
-        grids=tuple(
-            Weighted(held=held, weight=weight)
-            for held, weight in zip(chosen, weights, strict=True)
-            if isinstance(weight, float)
-        ),
+        source="stored" if len(grids) == 1 else "summed",
+        grids=tuple(grids),
         is_certain=as_planned or plan.delivery_state is DeliveryState.DELIVERED,
-        notes=() if as_planned else tuple(_notes(plan, by_records=by_records)),
+        notes=() if as_planned else tuple(_notes(plan, grids, by_records=by_records)),
     )
 
 
@@ -93,54 +100,81 @@ def _type(held: Held) -> str:
 
 def _weight(plan: Plan, dose: DoseHeader, *, by_records: bool) -> float | str:
     """Return what the grid is multiplied with, or why that can't be told."""
-    if not by_records:
-        return 1.0 if dose.summation_type not in _ONE_FRACTION else float(plan.fractions_planned or 1)
-    fractions = [one for one in plan.fractions if dose.fraction_group_number in (None, one.group_number)]
-    if dose.summation_type in _ONE_FRACTION:
-        return _equivalents(fractions)
-    if dose.summation_type == "BEAM":
-        return _beam_weight(plan, dose, fractions)
-    planned = _planned_fractions(plan, dose)
+    if dose.summation_type not in _ALL_FRACTIONS | _ONE_FRACTION:
+        return f"a dose grid of the kind {dose.summation_type or 'not said'} can't be weighted by fractions"
+    groups = _groups(plan, dose)
+    numbers = [group.fractions_planned for group in groups]
+    planned = None if None in numbers else sum(number for number in numbers if number)
+    if not by_records and dose.summation_type in _ALL_FRACTIONS:
+        return 1.0
     if not planned:
         return "the plan does not say for how many fractions its dose was planned"
-    return _equivalents(fractions) / planned
+    if not by_records:
+        return float(planned)
+    fractions = _fractions(plan, groups)
+    if isinstance(fractions, str):
+        return fractions
+    if dose.summation_type in _BEAMS and dose.beam_numbers:
+        return _beam_weight(groups, dose, fractions)
+    given = sum(fraction.share for fraction in fractions)
+    return given if dose.summation_type in _ONE_FRACTION else given / planned
 
 
-def _equivalents(fractions: Iterable[Fraction]) -> float:
-    return sum(fraction.share for fraction in fractions)
+def _groups(plan: Plan, dose: DoseHeader) -> list[FractionGroup]:
+    """Return the fraction groups a grid holds the dose of: all of a PLAN grid, whatever else it refers to."""
+    number = None if dose.summation_type == "PLAN" else dose.fraction_group_number
+    return [group for group in plan.header.fraction_groups if number in (None, group.number)]
 
 
-def _planned_fractions(plan: Plan, dose: DoseHeader) -> int | None:
-    groups = [group for group in plan.header.fraction_groups if dose.fraction_group_number in (None, group.number)]
-    if dose.summation_type == "FRACTION" and len(groups) == 1:
-        return groups[0].fractions_planned
-    return plan.fractions_planned
+def _fractions(plan: Plan, groups: Sequence[FractionGroup]) -> list[Fraction] | str:
+    """Return the fractions that were given of these groups, or why that can't be told."""
+    if len(groups) == len(plan.header.fraction_groups):
+        return list(plan.fractions)
+    if any(fraction.group_number is None for fraction in plan.fractions):
+        return "its treatment records do not say of which fraction group they are"
+    numbers = {group.number for group in groups}
+    return [fraction for fraction in plan.fractions if fraction.group_number in numbers]
 
 
-def _beam_weight(plan: Plan, dose: DoseHeader, fractions: list[Fraction]) -> float | str:
-    """Return delivered over planned meterset of the beams a BEAM grid holds."""
-    delivered = planned = 0.0
-    for group in plan.header.fraction_groups:
-        if dose.fraction_group_number not in (None, group.number):
-            continue
-        for beam in group.beams:
-            if beam.beam_number in dose.beam_numbers and beam.meterset and group.fractions_planned:
-                planned += beam.meterset * group.fractions_planned
-    for fraction in fractions:
-        delivered += sum(meterset for number, meterset in fraction.delivered_metersets if number in dose.beam_numbers)
+def _beam_weight(groups: Sequence[FractionGroup], dose: DoseHeader, fractions: Iterable[Fraction]) -> float | str:
+    """Return delivered over planned meterset of the beams a grid holds: of all fractions, or of one."""
+    per_fraction = {
+        group.number: sum(beam.meterset or 0.0 for beam in group.beams if beam.beam_number in dose.beam_numbers)
+        for group in groups
+    }
+    planned = sum(per_fraction[group.number] * (group.fractions_planned or 0) for group in groups)
+    if dose.summation_type in _ONE_FRACTION:
+        planned /= sum(group.fractions_planned or 0 for group in groups)
     if planned <= 0:
         return "the plan names no meterset for the beams of its dose grids"
+    delivered = 0.0
+    for fraction in fractions:
+        if fraction.delivered_metersets:
+            told = dict(fraction.delivered_metersets)
+            delivered += sum(told.get(number, 0.0) for number in set(dose.beam_numbers))
+        else:  # a record without any meterset that ended normally is a whole fraction
+            group = fraction.group_number if fraction.group_number in per_fraction else groups[0].number
+            delivered += fraction.share * per_fraction[group]
     return delivered / planned
 
 
-def _notes(plan: Plan, *, by_records: bool) -> Iterable[str]:
+def _notes(plan: Plan, grids: Iterable[Weighted], *, by_records: bool) -> Iterable[str]:
     label = plan.header.label or plan.uid
     if not by_records and plan.delivery_state is DeliveryState.DELIVERED:
         yield f"Plan {label}: delivered as a person stated; planned fractions are taken, no records say how many."
     if not by_records and plan.delivery_state is DeliveryState.UNKNOWN:
         yield f"Plan {label}: whether it was delivered is unknown; its planned dose is in the upper bounds only."
-    if any(fraction.share < 1 for fraction in plan.fractions):
-        yield f"Plan {label}: a fraction was cut short; its dose is scaled by meterset, all beams alike in a PLAN grid."
-    groups = {group.fractions_planned for group in plan.header.fraction_groups}
-    if len(plan.header.fraction_groups) > 1 and len(groups) > 1:
-        yield f"Plan {label}: several fraction groups of unequal length; its dose is scaled as if they ran alike."
+    holds_all_beams = any(_type(one.held) not in _BEAMS for one in grids)
+    if holds_all_beams and any(not math.isclose(fraction.share, 1.0, abs_tol=1e-4) for fraction in plan.fractions):
+        yield f"Plan {label}: a fraction was cut short or exceeded; its dose is scaled by meterset, all beams alike."
+    if by_records and any(_type(one.held) == "PLAN" for one in grids) and len(_given(plan)) > 1:
+        yield f"Plan {label}: its fraction groups were not delivered alike; its dose is scaled as if they were."
+
+
+def _given(plan: Plan) -> set[float]:
+    """Return which parts of their planned fractions the groups of a plan were given."""
+    parts = set()
+    for group in plan.header.fraction_groups:
+        given = sum(one.share for one in plan.fractions if one.group_number == group.number)
+        parts.add(round(given / (group.fractions_planned or 1), 4))
+    return parts

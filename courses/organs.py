@@ -37,6 +37,6 @@ def course_dose(record: PatientRecord, dossier: Dossier, reader: Reader) -> Cour
         return None
     return CourseDose(
         composite=composite,
-        histograms=tuple(histograms(composite, reader, leave_out=NO_ORGANS)),
+        histograms=histograms(composite, reader, leave_out=NO_ORGANS).found,
         basis="delivered" if is_told else "planned",
     )

@@ -45,7 +45,7 @@ class Reader:
             raise DigestMismatch(f"{held.receipt.key} does not have the digest of its receipt")
         try:
             return dcmread(io.BytesIO(body), force=True)
-        except (InvalidDicomError, OSError, ValueError, KeyError, NotImplementedError) as error:
+        except (InvalidDicomError, EOFError, OSError, ValueError, KeyError, NotImplementedError) as error:
             raise Unreadable(f"{held.kind.value} {held.uid} can't be read: {error}") from error
 
     def dose(self, held: Held) -> StoredDose:
@@ -65,15 +65,22 @@ class Reader:
 
 
 def planning_series(dossier: Dossier) -> list[tuple[str, tuple[Held, ...]]]:
-    """Return the image series of a dossier with their UIDs, those its structure sets refer to first."""
+    """Return the image series of a dossier with their UIDs, the likeliest planning image first.
+
+    First those its structure sets refer to, then those in the frame of reference of its dose, then the longest.
+    """
     referred = {
         uid for held in dossier.instances if held.header.structure_set for uid in held.header.structure_set.series_uids
     }
+    frames = {held.header.frame_uid for plan in dossier.plans for held in plan.doses} - {""}
     series: dict[str, list[Held]] = {}
     for held in _of_kind(dossier.instances, InstanceKind.IMAGE):
         series.setdefault(held.header.series_uid, []).append(held)
-    ordered = sorted(series, key=lambda uid: (uid not in referred, -len(series[uid]), uid))
-    return [(uid, tuple(series[uid])) for uid in ordered]
+
+    def rank(uid: str) -> tuple[bool, bool, int, str]:
+        return (uid not in referred, series[uid][0].header.frame_uid not in frames, -len(series[uid]), uid)
+
+    return [(uid, tuple(series[uid])) for uid in sorted(series, key=rank)]
 
 
 def _of_kind(instances: Iterable[Held], kind: InstanceKind) -> Iterable[Held]:

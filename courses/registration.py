@@ -3,7 +3,8 @@
 A registration names one frame as its own and gives, for other frames, the
 matrix that takes their coordinates into it (PS3.3 C.20.2.1.1). Two frames that
 one object both names are joined through it; longer chains are left to a
-physicist.
+physicist. What can't be read without doubt joins nothing, and the reason says
+so: a dose in the wrong place looks as good as one in the right place.
 """
 
 from collections.abc import Iterable
@@ -15,11 +16,18 @@ from pydicom import Dataset
 
 from archive.headers import InstanceKind
 from archive.model import Held
+from courses.errors import Unreadable
 from courses.reading import Reader
 
 Matrix = npt.NDArray[np.float64]
 _RIGID_TOLERANCE = 1e-4
 """How far the rotation part of a rigid matrix may be from orthonormal (values are written with six digits or so)."""
+
+_REACH_MM = 500.0
+_SAME_MAP_MM = 0.01
+"""Two maps are the same when no place within `_REACH_MM` of the origin comes out further apart along an axis."""
+
+_THEIRS = "the registration that joins its frame of reference to the one of the image"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,24 +59,21 @@ class NoMapping:
 def mapping(moving: str, fixed: str, registrations: Iterable[Held], reader: Reader) -> Mapping | NoMapping:
     """Return how the frame of reference `moving` comes onto `fixed`.
 
-    Of several registrations the one that arrived last counts, tie by UID.
+    Of several registrations the one that arrived last counts, tie by UID; one
+    that can't be used is passed over, and names the reason if none can.
     """
-    if moving and moving == fixed:
+    if not moving or not fixed:
+        return NoMapping(reason="its dose grid or the image names no frame of reference")
+    if moving == fixed:
         return Mapping(kind="identity", source="frame of reference", moving_to_fixed=None)
-    reason = "no registration joins its frame of reference to the one of the image"
+    reasons = []
     fitting = [held for held in registrations if _joins(held, moving, fixed)]
     for held in sorted(fitting, key=lambda one: (one.receipt.received_at, one.uid), reverse=True):
-        header = held.header.registration
-        if header and header.is_deformable:
-            reason = "only a deformable registration joins its frame of reference to the one of the image"
-            continue
-        matrices = _matrices(reader.dataset(held))
-        if moving in matrices and fixed in matrices:
-            composed = np.linalg.inv(matrices[fixed]) @ matrices[moving]
-            if _is_rigid(composed):
-                return Mapping(kind="rigid", source=held.uid, moving_to_fixed=composed)
-            reason = "the registration that joins its frame of reference to the one of the image is not rigid"
-    return NoMapping(reason=reason)
+        found = _rigid(held, moving, fixed, reader)
+        if not isinstance(found, str):
+            return Mapping(kind="rigid", source=held.uid, moving_to_fixed=found)
+        reasons.append(found)
+    return NoMapping(reason=next(iter(reasons), "no registration joins its frame of reference to the one of the image"))
 
 
 def registrations_of(instances: Iterable[Held]) -> list[Held]:
@@ -78,23 +83,74 @@ def registrations_of(instances: Iterable[Held]) -> list[Held]:
 
 def _joins(held: Held, moving: str, fixed: str) -> bool:
     header = held.header.registration
-    return header is not None and {moving, fixed} <= set(header.frame_uids) and bool(moving) and bool(fixed)
+    return header is not None and {moving, fixed} <= set(header.frame_uids)
 
 
-def _matrices(dataset: Dataset) -> dict[str, Matrix]:
-    """Return the matrix of each frame into the registration's own frame, which maps onto itself."""
-    found: dict[str, Matrix] = {str(dataset.get("FrameOfReferenceUID", "")): np.eye(4)}
+def _rigid(held: Held, moving: str, fixed: str, reader: Reader) -> Matrix | str:
+    """Return the map of a registration from one frame to another, or why it gives none."""
+    if held.header.registration and held.header.registration.is_deformable:
+        return "only a deformable registration joins its frame of reference to the one of the image"
+    try:
+        matrices = _matrices(reader.dataset(held))
+    except Unreadable as error:
+        return f"{_THEIRS} can't be read: {error}"
+    found = [matrices.get(frame, "does not give its matrix") for frame in (moving, fixed)]
+    for one in found:
+        if isinstance(one, str):
+            return f"{_THEIRS} {one}"
+        if abs(np.linalg.det(one[:3, :3])) < _RIGID_TOLERANCE:
+            return f"{_THEIRS} is not rigid"
+    into, out_of = found[0], found[1]
+    assert not isinstance(into, str)
+    assert not isinstance(out_of, str)
+    composed: Matrix = np.linalg.inv(out_of) @ into
+    return composed if _is_rigid(composed) else f"{_THEIRS} is not rigid"
+
+
+def _matrices(dataset: Dataset) -> dict[str, Matrix | str]:
+    """Return the matrix of each frame into the registration's own, which maps onto itself; in words why there is none.
+
+    Items that name no frame but only images (type 1C) are left out: their frame would be a guess.
+    """
+    own = str(dataset.get("FrameOfReferenceUID") or "")
+    found: dict[str, Matrix | str] = {own: np.eye(4)} if own else {}
     for item in dataset.get("RegistrationSequence") or []:
-        frame = str(item.get("FrameOfReferenceUID", ""))
-        matrix = np.eye(4)
-        for registration in item.get("MatrixRegistrationSequence") or []:
-            # Several matrices of one item are applied in their order (PS3.3 C.20.2.1.1).
-            for step in registration.get("MatrixSequence") or []:
-                values = [float(value) for value in step.FrameOfReferenceTransformationMatrix]
-                matrix = np.array(values, dtype=np.float64).reshape(4, 4) @ matrix
-        if frame:
-            found[frame] = matrix
+        frame = str(item.get("FrameOfReferenceUID") or "")
+        if not frame:
+            continue
+        matrix = _matrix(item)
+        known = found.setdefault(frame, matrix)
+        if isinstance(known, str) or isinstance(matrix, str):
+            found[frame] = known if isinstance(known, str) else matrix
+        elif not _same_map(known, matrix):
+            found[frame] = "gives two maps for one frame of reference"
     return found
+
+
+def _matrix(item: Dataset) -> Matrix | str:
+    """Return the matrix of one item of the Registration Sequence, or in words why it gives none."""
+    steps = [step for one in item.get("MatrixRegistrationSequence") or [] for step in one.get("MatrixSequence") or []]
+    matrices = []
+    for step in steps:
+        try:
+            values = [float(value) for value in step.get("FrameOfReferenceTransformationMatrix") or ()]
+            matrices.append(np.array(values, dtype=np.float64).reshape(4, 4))
+        except (TypeError, ValueError):
+            return "has a matrix that is not 16 numbers"
+    if not matrices or not np.isfinite(matrices).all():
+        return "has no matrix"
+    # Item order "corresponds to matrix multiplication order" (PS3.3 C.20.2.1.1): the first stands leftmost. Programs
+    # are known to read it the other way round, so several matrices count only where their order makes no difference.
+    product, reverse = np.eye(4), np.eye(4)
+    for matrix in matrices:
+        product, reverse = product @ matrix, matrix @ reverse
+    return product if _same_map(product, reverse) else "gives several matrices whose order matters"
+
+
+def _same_map(one: Matrix, other: Matrix) -> bool:
+    """Return whether two maps take every place near the patient to the same place."""
+    off = np.abs(one - other)
+    return bool((off[:3, :3].sum(axis=1) * _REACH_MM + off[:3, 3] <= _SAME_MAP_MM).all())
 
 
 def _is_rigid(matrix: Matrix) -> bool:

@@ -3,20 +3,22 @@
 import hashlib
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.uid import RTPlanStorage
+from pydicom.uid import UID, RTPlanStorage
 
+from archive.delivery import parse_date
 from archive.journal import Event
 from archive.model import PatientRecord
 from archive.uids import own_uid
 from courses.answers import composite_answer
 from courses.composite import Composite, compose
-from dose.write import ObjectHeader, PlanReference, rtdose_dataset, unknown_structure_set
+from dose.write import INCOMPLETE, ObjectHeader, PlanReference, rtdose_dataset, unknown_structure_set
 from lastgate.pictures import isodose_picture
 from lastgate.wiring import House
 from reports.composite import render_composite
@@ -44,23 +46,20 @@ def compose_patient(
 
 
 def _write(house: House, composite: Composite, answer: dict[str, Any], folder: Path) -> None:
-    made = _made_on(answer)
-    names = {
-        "rtdose_physical": "composite-dose.dcm",
-        "unknown": "dose-unknown.dcm",
-        "picture": "isodoses.png",
-        "report_pdf": "composite-zh.pdf",
-        "report_pdf_en": "composite-en.pdf",
-    }
-    answer["files"].update({what: str(folder / name) for what, name in names.items()})
+    made = _made_on(answer, composite)
+    names = {"rtdose_physical": "composite-dose.dcm", "unknown": "dose-unknown.dcm"}
     dose = _save(house, _dose_dataset(composite, made), folder / names["rtdose_physical"])
     unknown = _save(house, _unknown_dataset(composite, made), folder / names["unknown"])
     answer["digests"] = {"rtdose_physical": dose, "unknown": unknown}
     typeface = Typeface()
     picture = isodose_picture(composite, house.reader)
-    (folder / names["picture"]).write_bytes(render_png(picture, typeface=typeface))
+    if picture is not None:
+        names["picture"] = "isodoses.png"
+        (folder / names["picture"]).write_bytes(render_png(picture, typeface=typeface))
+    names |= {"report_pdf": "composite-zh.pdf", "report_pdf_en": "composite-en.pdf"}
+    answer["files"].update({what: str(folder / name) for what, name in names.items()})
     for what, language in (("report_pdf", Language.ZH), ("report_pdf_en", Language.EN)):
-        drawn = isodose_picture(composite, house.reader, language=language.value)
+        drawn = replace(picture, language=language.value) if picture is not None else None
         body = render_composite(
             answer, picture=drawn, created=made, number=dose[:12], language=language, typeface=typeface
         )
@@ -70,9 +69,14 @@ def _write(house: House, composite: Composite, answer: dict[str, Any], folder: P
     )
 
 
-def _made_on(answer: dict[str, Any]) -> datetime:
-    """Return the day the sum stands for: files of the same facts are the same bytes whenever they are made."""
-    return datetime.fromisoformat(answer["as_of"] or "1970-01-01").replace(tzinfo=UTC)
+def _made_on(answer: dict[str, Any], composite: Composite) -> datetime:
+    """Return the day the sum stands for: files of the same facts are the same bytes whenever they are made.
+
+    Without any session it is the day of the newest plan, as then the sum is of plans.
+    """
+    plans = [day for share in composite.shares if (day := parse_date(share.plan.header.date))]
+    day = date.fromisoformat(answer["as_of"]) if answer["as_of"] else max(plans, default=date(1970, 1, 1))
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _save(house: House, dataset: Dataset, path: Path) -> str:
@@ -87,16 +91,16 @@ def _save(house: House, dataset: Dataset, path: Path) -> str:
     return digest
 
 
-def _header(composite: Composite, made: datetime, what: str, description: str) -> ObjectHeader:
+def _header(composite: Composite, made: datetime, description: str) -> ObjectHeader:
+    """Return what an object says of itself; its UIDs are given once its content is known."""
     person = composite.record.person
     identifier = person.identifiers[0] if person.identifiers else None
     study = next((held.header for held in (*composite.image, *composite.onto.instances)), None)
-    inputs = [share.plan.uid for share in composite.shares if share.source]
-    uid = own_uid(what, composite.record.key, composite.onto.id, composite.frame_uid, *inputs, made.isoformat())
+    is_silent = composite.total.is_complete and not composite.is_complete
     return ObjectHeader(
-        sop_instance_uid=uid,
-        series_instance_uid=own_uid("series", uid),
-        study_instance_uid=study.study_uid if study else own_uid("study", uid),
+        sop_instance_uid=own_uid("not named yet"),
+        series_instance_uid=own_uid("not named yet"),
+        study_instance_uid=study.study_uid if study else own_uid("study", composite.record.key),
         frame_of_reference_uid=composite.frame_uid,
         patient_id=identifier.value if identifier else "",
         issuer_of_patient_id=identifier.issuer if identifier else "",
@@ -108,8 +112,19 @@ def _header(composite: Composite, made: datetime, what: str, description: str) -
         manufacturer=_MODEL,
         model=_MODEL,
         software_version=version("lastgate"),
-        series_description=description,
+        # The word is set where a voxel is unknown; a plan whose dose is missing makes every voxel so.
+        series_description=f"{INCOMPLETE} {description}" if is_silent else description,
     )
+
+
+def _named(dataset: Dataset) -> Dataset:
+    """Give an object UIDs made from its content: another content never bears the same UID, the same always does."""
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(own_uid("instance", digest))
+    dataset.SeriesInstanceUID = UID(own_uid("series", digest))
+    return dataset
 
 
 def _dose_dataset(composite: Composite, made: datetime) -> Dataset:
@@ -121,15 +136,22 @@ def _dose_dataset(composite: Composite, made: datetime) -> Dataset:
         for share in composite.shares
         if share.source
     ]
-    return rtdose_dataset(
+    kind = "physical" if composite.dose_type == "PHYSICAL" else "RBE-weighted"
+    basis = "as planned" if any(share.as_planned for share in composite.shares) else "as delivered"
+    missing = [share.plan.header.label or share.plan.uid for share in composite.shares if share.leaves_a_gap]
+    comment = f"Draft sum of plans {basis}; unknown voxels hold the upper estimate"
+    if missing:
+        comment += f"; INCOMPLETE, without the dose of {', '.join(missing)}"
+    dataset = rtdose_dataset(
         composite.total,
-        header=_header(composite, made, "composite", "Composite physical dose, draft"),
+        header=_header(composite, made, f"Composite {kind} dose {basis}, draft"),
         plans=plans,
         dose_type=composite.dose_type,
-        comment="Draft sum of plans; unknown voxels hold the upper estimate",
+        comment=comment,
     )
+    return _named(dataset)
 
 
 def _unknown_dataset(composite: Composite, made: datetime) -> Dataset:
-    header = _header(composite, made, "unknown", "Where the composite dose is unknown")
-    return unknown_structure_set(composite.total, header=header)
+    header = _header(composite, made, "Where the composite dose is unknown")
+    return _named(unknown_structure_set(composite.total, header=header))

@@ -1,4 +1,4 @@
-"""Isodose pictures of a composite: planes through the hottest voxel of a target, over the planning image."""
+"""Isodose pictures of a composite: planes through the hottest voxel, over the planning image."""
 
 from collections.abc import Sequence
 
@@ -17,14 +17,18 @@ _TARGETS = frozenset({"PTV", "CTV", "GTV"})
 _PIXEL_MM = 1.0
 
 
-def isodose_picture(composite: Composite, reader: Reader, *, language: str = "en") -> IsodosePicture:
-    """Return axial, coronal and sagittal planes with isodoses in Gy, targets outlined, and where it all comes from."""
+def isodose_picture(composite: Composite, reader: Reader, *, language: str = "en") -> IsodosePicture | None:
+    """Return axial, coronal and sagittal planes with isodoses in Gy, targets outlined, and where it all comes from.
+
+    The planes go through the voxel with the highest known dose; there is no picture where no dose is known.
+    """
+    if composite.total.grid.max_gy <= 0:
+        return None
     through = hottest_point_mm(composite.total.grid)
     image = reader.image(composite.image) if composite.image else None
     cuts = [cut(way, through, composite.total.grid, image=image, pixel_mm=_PIXEL_MM) for way in Orientation]
-    targets = [one for one in structures_of(composite.onto, reader) if one.interpreted_type in _TARGETS][
-        : len(_COLOURS)
-    ]
+    drawn = structures_of(composite, reader).structures
+    targets = [one for one in drawn if one.interpreted_type in _TARGETS][: len(_COLOURS)]
     reference, name = _reference(composite)
     return IsodosePicture(
         cuts=cuts,

@@ -55,6 +55,8 @@ def dvh(
 def _figure(figure: dict[str, float | None]) -> str:
     if figure["value"] is not None:
         return f"{figure['value']:.2f}"
+    if figure["hi"] is None:
+        return f"at least {figure['lo']:.2f}"
     return f"unknown, {figure['lo']:.2f} to {figure['hi']:.2f}"
 
 
