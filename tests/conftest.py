@@ -2,8 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from lastgate.sample import Department
 
 pytest_plugins = ("tests.servers.fixtures_elasticsearch", "tests.servers.fixtures_seaweedfs")
 
@@ -18,3 +22,11 @@ def real_data() -> Path:
             pytest.fail("The real data sets are missing: ../shared/data must lie beside the clone in CI.")
         pytest.skip("The real data sets (../shared/data beside the clone) are not on this machine.")
     return _REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def sample_department(tmp_path_factory: pytest.TempPathFactory) -> "Department":
+    """The sample department in small; tests read it and never change it."""
+    from lastgate.sample import write_department
+
+    return write_department(tmp_path_factory.mktemp("sample"), scale="small")

@@ -1,0 +1,47 @@
+"""Files of a patient as the archive holds them: bytes in a store, receipts of them, folded to a record."""
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydicom import Dataset, dcmread
+
+from archive.assembly import fold
+from archive.describe import describe
+from archive.facts import Act, PatientFacts, Receipt, patient_key
+from archive.gate import Gate
+from archive.model import PatientRecord
+from courses.reading import Reader
+from storage.base import ObjectStore
+from storage.filesystem import FilesystemStore
+from tests import factories
+
+
+class Archived:
+    """A store of a test's own and what is folded from it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store: ObjectStore = FilesystemStore(folder)
+        self.reader = Reader(self.store)
+
+    def receipt(self, file: Path | Dataset, *, minutes: int = 0) -> Receipt:
+        """Store a file, or a data set as a file, and return its receipt."""
+        body = file.read_bytes() if isinstance(file, Path) else as_bytes(file)
+        made = factories.receipt(describe(dcmread(io.BytesIO(body), force=True)), minutes=minutes, body=body)
+        self.store.put_if_absent(made.key, io.BytesIO(body), sha256=made.file_sha256, size_bytes=made.size_bytes)
+        return made
+
+    def record(self, files: Iterable[Path | Dataset | Receipt], decisions: Iterable[Act] = ()) -> PatientRecord:
+        """Return what the archive folds of these files, in any order of arrival."""
+        receipts = tuple(one if isinstance(one, Receipt) else self.receipt(one) for one in files)
+        identifier = receipts[0].header.patient.identifier
+        decided = tuple(factories.decision(number, act) for number, act in enumerate(decisions, 1))
+        facts = PatientFacts(key=patient_key(identifier, ""), receipts=receipts, decisions=decided)
+        return fold(facts, gate=Gate())
+
+
+def as_bytes(dataset: Dataset) -> bytes:
+    """Return a data set as the bytes of a file."""
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
