@@ -1,4 +1,4 @@
-"""Errors of how things come in.
+"""Errors of how things come in and go out.
 
 IngestError
 ├── BadDataSet               can't be understood: C000
@@ -21,6 +21,8 @@ IngestError
 │   └── TooLarge             longer than the limit, or a decompression bomb
 ├── FilerBusy                another process of this node files at the moment
 ├── Undescribable            sound bytes whose values can't be read: filed into quarantine
+├── NotSent                  another node can't be reached or refuses us
+│   └── BadPeer              what should name another node does not
 └── NotTaken                 an import does not take this path
     ├── UnsafePath           link, device, pipe, or a name that leaves the archive
     ├── FileChanged          the file changed while it was read
@@ -176,6 +178,20 @@ class Undescribable(IngestError):
     code = "LG-ING-502"
     hint = "Report it with the object, if you may: this program should have understood it. It is kept in quarantine."
     status = StatusClass.CANNOT_UNDERSTAND
+
+
+class NotSent(IngestError):
+    """Another node can't be reached, or does not let us send."""
+
+    code = "LG-ING-500"
+    hint = "Check that the peer runs, that title, host and port are right, and that it knows our title."
+
+
+class BadPeer(NotSent):
+    """What should name another node does not."""
+
+    code = "LG-ING-503"
+    hint = "Write AET@HOST:PORT, such as TPS@10.0.0.7:104."
 
 
 class NotTaken(IngestError):

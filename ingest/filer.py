@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 import structlog
 
@@ -109,6 +110,7 @@ class Filer:
         self._bundles: dict[tuple[str, PatientKey], _Bundle] = {}
         self._untold: set[PatientKey] = set()
         self._counts: Counter[str] = Counter()
+        self._token = uuid4().hex.encode()
 
     def drain(self) -> Counter[str]:
         """File everything that lies in the spools and return how many things became what.
@@ -185,6 +187,9 @@ class Filer:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise FilerBusy("Another process of this node files at the moment") from error
+            if os.pread(descriptor, len(self._token), 0) != self._token:
+                self._known.forget()  # another filer was on duty since, and knows what we don't
+                os.pwrite(descriptor, self._token, 0)
             yield
         finally:
             os.close(descriptor)

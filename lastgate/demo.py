@@ -8,13 +8,15 @@ Running it again sends everything again and ends with the same table.
 
 import json
 import secrets
+import shlex
+import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -22,16 +24,17 @@ from rich.table import Table
 
 from archive.accounts import Account
 from archive.answers import dossier_answer
+from archive.errors import NotFound, Refused, SealBroken
 from archive.facts import Close, EnterSummary, PatientKey
 from archive.journal import Event
 from archive.model import Dossier, DossierState
-from ingest.sender import Peer, send
+from ingest.sender import Peer, Sent, send
 from lastgate.composing import compose_patient
 from lastgate.papers import print_summary
-from lastgate.reception import Reception, receiving
+from lastgate.reception import receiving
 from lastgate.sample import Department, SamplePatient, write_department
 from lastgate.sample.texts import course_text, department_text
-from lastgate.settings import IndexSettings, NodeSettings, Settings, StoreSettings
+from lastgate.settings import NodeSettings, Settings
 from lastgate.wiring import House, open_house
 from reports.entries import entries_as_mapping, entries_from_text
 from reports.render import Audience, Language
@@ -42,9 +45,12 @@ SENDER = "DEMO_TPS"
 PAPER_DATE = date(2026, 11, 2)
 """The sample department's today: the papers of every run bear the same date and are the same bytes."""
 
+Scale = Literal["full", "small"]
+
 _STREAMS = 2
 _ROLES = ("file-manager", "physicist", "doctor")
-out = Console(highlight=False)
+_TOLD_ORGANS = ("SpinalCord", "Heart")
+_WAYS = {"identity": "one frame of reference", "rigid": "a rigid registration"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,47 +63,74 @@ class _Course:
     dossier: Dossier
 
 
-def run(home: Path, *, as_json: bool = False) -> None:
-    """Run the demo in `home`; at the end print the table of what was made, or the same as JSON."""
-    out.quiet = as_json
+def run(home: Path, *, as_json: bool = False, scale: Scale = "full") -> None:
+    """Run the demo in `home`; at the end print the table of what was made, or the same as JSON.
+
+    Parameters
+    ----------
+    home
+        Folder of the demo; one that is there is gone on with.
+    scale
+        ``full`` is of clinical size; ``small`` has coarse images and doses, and takes a third of the time.
+
+    Raises
+    ------
+    Refused
+        The folder holds something else, or an object was not stored.
+    SealBroken
+        A sealed file is not what was sealed.
+    """
     home = home.absolute()
+    _claim(home, scale)
+    out = Console(highlight=False, markup=False, emoji=False, quiet=as_json)
+    department = _generate(home, scale, out)
+    with open_house(_settings(home)) as house:
+        demo = _Demo(home=home, house=house, out=out, department=department, accounts=_accounts(house, home))
+        demo.receive()
+        courses = demo.courses()
+        demo.show_gate(courses)
+        made = [demo.settle(course) for course in courses]
+        papers = demo.print_papers(made)
+        composites = demo.compose()
+        demo.prove()
+    rows = _summed_up(made, papers, composites)
+    text = json.dumps({"format": "lastgate/demo/1", "scale": scale, "made": rows}, indent=1, ensure_ascii=False)
+    (home / "made.json").write_text(f"{text}\n", "utf-8")
+    if as_json:
+        sys.stdout.write(f"{text}\n")
+    _tell(out, home, rows)
+
+
+def _claim(home: Path, scale: Scale) -> None:
+    """Make the folder, or see that it is one of ours: instances of two scales bear the same UIDs and would clash."""
     home.mkdir(parents=True, exist_ok=True)
-    department = _generate(home)
-    settings = Settings(
-        home=home / "archive-home",
-        node=NodeSettings(port=0),
-        store=StoreSettings(),  # never the stores and the index of a lastgate.toml that happens to lie here
-        index=IndexSettings(),
-        department=_written(home / "department.toml", department_text()),
-    )
-    with open_house(settings) as house:
-        accounts = _accounts(house, home)
-        _receive(house, department)
-        courses = _courses(house, department)
-        _show_gate(courses)
-        made = [_settle(house, course, accounts) for course in courses]
-        papers = _print_papers(house, made, home, accounts["doctor"])
-        composites = _compose(house, department, home)
-        _prove(house)
-        table = _summed_up(made, papers, composites)
-    _tell(home, table, as_json=as_json)
+    mark = home / "demo.json"
+    if mark.is_file():
+        before = json.loads(mark.read_text("utf-8"))["scale"]
+        if before != scale:
+            raise Refused(f"{home} holds a demo of scale {before}", hint="Choose another folder: --home FOLDER")
+    elif any(home.iterdir()):
+        raise Refused(f"{home} is not empty and holds no demo", hint="Choose another folder: --home FOLDER")
+    else:
+        mark.write_text(json.dumps({"format": "lastgate/demo-home/1", "scale": scale}) + "\n", "utf-8")
 
 
-def _generate(home: Path) -> Department:
-    out.print(
-        "[bold]1. A fictional department[/] (its dose comes from a simple analytic field model, not a dose engine)"
-    )
+def _settings(home: Path) -> Settings:
+    """Return settings that have nothing to do with a site's own, which may lie in this very folder."""
+    department = home / "department.toml"
+    department.write_text(department_text(), "utf-8")
+    return Settings(home=home / "archive-home", node=NodeSettings(port=0), department=department)
+
+
+def _generate(home: Path, scale: Scale, out: Console) -> Department:
+    out.print("1. A fictional department", style="bold")
     with out.status("Writing CT, structures, plans, doses and treatment records ..."):
-        department = write_department(home / "sample")
+        department = write_department(home / "sample", scale=scale)
     size = sum(path.stat().st_size for path in department.paths)
     told = f"{len(department.patients)} patients, {len(department.paths)} files, {size / 1e6:.0f} MB"
-    out.print(f"   {told} in {home / 'sample'}")
+    out.print(f"   {told} in {home / 'sample'}", soft_wrap=True)
+    out.print("   Their dose comes from a simple analytic field model, not from a dose engine.")
     return department
-
-
-def _written(path: Path, text: str) -> Path:
-    path.write_text(text, "utf-8")
-    return path
 
 
 def _accounts(house: House, home: Path) -> dict[str, Account]:
@@ -115,179 +148,180 @@ def _accounts(house: House, home: Path) -> dict[str, Account]:
     return known
 
 
-def _receive(house: House, department: Department) -> None:
-    out.print("[bold]2. Received over DICOM[/] (C-STORE on loopback; success means on disk, synced, in the journal)")
-    paths = [path for patient in department.patients for path in patient.paths]
-    columns = (TextColumn("   {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with receiving(house, port=0) as reception, Progress(*columns, console=out, transient=True) as progress:
-        task = progress.add_task("sending", total=len(paths))
-        peer = Peer(aet=house.settings.node.aet, host=house.settings.node.host, port=reception.port)
-        refused: list[str] = []
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Demo:
+    """One run: the archive, the department, and where it is told what happens."""
 
-        def send_share(share: Sequence[Path]) -> None:
-            for sent in send(share, peer, calling=SENDER, on_sent=lambda _: progress.advance(task)):
-                if not sent.is_stored:
-                    refused.append(f"{sent.path.name}: {sent.status}")
+    home: Path
+    house: House
+    out: Console
+    department: Department
+    accounts: Mapping[str, Account]
 
-        # One association per patient and stream, as scanners and planning systems send side by side.
-        streams = [
-            threading.Thread(target=send_share, args=(paths[number::_STREAMS],), name=f"sender-{number}")
-            for number in range(_STREAMS)
-        ]
-        with _filing(reception):
-            for stream in streams:
-                stream.start()
-            for stream in streams:
-                stream.join()
-    out.print(
-        f"   {len(paths) - len(refused)} of {len(paths)} objects acknowledged, read back from the store, and filed"
-    )
-    for line in refused:
-        out.print(f"   refused: {line}")
+    def receive(self) -> None:
+        """Send everything over several associations side by side, as scanners and planning systems do."""
+        self.out.print("2. Received over DICOM", style="bold")
+        self.out.print("   C-STORE on loopback; success means that the object is on disk and synced.")
+        paths = [path for patient in self.department.patients for path in patient.paths]
+        columns = (TextColumn("   sending"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        hidden = not self.out.is_terminal
+        with (
+            receiving(self.house, port=0) as reception,
+            Progress(*columns, console=self.out, transient=True, disable=hidden) as progress,
+        ):
+            task = progress.add_task("sending", total=len(paths))
+            node = self.house.settings.node
+            peer = Peer(aet=node.aet, host=node.host, port=reception.port)
 
+            def send_share(number: int) -> tuple[Sent, ...]:
+                share = paths[number::_STREAMS]
+                return send(share, peer, calling=SENDER, on_sent=lambda _: progress.advance(task))
 
-@contextmanager
-def _filing(reception: Reception) -> Iterator[None]:
-    """File beside the receiving, and to the end when it is over."""
-    stop = threading.Event()
-    filer = threading.Thread(target=reception.file_until, args=(stop,), name="filer")
-    filer.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        filer.join()
-        reception.file()
+            with reception.filing(threading.Event()), ThreadPoolExecutor(_STREAMS, "sender") as streams:
+                sent = [one for share in streams.map(send_share, range(_STREAMS)) for one in share]
+            reception.file()
+        refused = [one for one in sent if not one.is_stored]
+        if refused:
+            raise Refused(f"{len(refused)} objects are not stored; {refused[0].path.name}: {refused[0].reason}")
+        self.out.print(f"   {len(paths)} objects acknowledged, read back from the store, and filed")
 
+    def courses(self) -> list[_Course]:
+        """Return the dossiers in the order of the sample's courses."""
+        found = []
+        for patient in self.department.patients:
+            for course in patient.courses:
+                uids = tuple(plan.uid for plan in course.plans)
+                hit = next(self.house.hits(Query(kind=Kind.DOSSIER, plan_uids=uids)), None)
+                if hit is None:
+                    raise NotFound(f"The index does not know the dossier of {course.key}", hint="Run the demo again.")
+                key = PatientKey(hit.patient_key)
+                dossier = self.house.desk.dossier(key, hit.body["id"])
+                found.append(_Course(name=course.key, patient=patient, key=key, dossier=dossier))
+        return found
 
-def _courses(house: House, department: Department) -> list[_Course]:
-    """Return the dossiers in the order of the sample's courses."""
-    found = []
-    for patient in department.patients:
-        for course in patient.courses:
-            uids = tuple(plan.uid for plan in course.plans)
-            hit = next(house.hits(Query(kind=Kind.DOSSIER, plan_uids=uids)))
-            key = PatientKey(hit.patient_key)
-            dossier = house.desk.dossier(key, hit.body["id"])
-            found.append(_Course(name=course.key, patient=patient, key=key, dossier=dossier))
-    return found
-
-
-def _show_gate(courses: Sequence[_Course]) -> None:
-    out.print("[bold]3. What the gate says[/]")
-    table = Table(show_edge=False, pad_edge=False)
-    for column in ("Patient", "Course", "Fractions", "State", "What holds it"):
-        table.add_column(column, overflow="fold")
-    for course in courses:
-        answer = dossier_answer(course.dossier)
-        fractions = ", ".join(f"{one['fractions_delivered']}/{one['fractions_planned']}" for one in answer["phases"])
-        held = "\n".join(one["message"] for one in answer["findings"] if one["blocks"]) or "nothing"
-        table.add_row(answer["patient"]["name"], course.name, fractions, answer["state"], held)
-    out.print(table)
-
-
-def _settle(house: House, course: _Course, accounts: dict[str, Account]) -> _Course:
-    """Enter, close, sign and seal what can be; an incomplete dossier stays at the gate."""
-    dossier = course.dossier
-    text = course_text(course.name)
-    if dossier.state is DossierState.SEALED or text is None:
-        return course
-    entries = entries_as_mapping(entries_from_text(text))
-    act = EnterSummary(plan_uids=dossier.plan_uids, entries=entries)
-    event = Event(act="enter-summary", account=accounts["doctor"].name, subject={"dossier": dossier.id})
-    house.desk.settle(course.key, act, account=accounts["doctor"], event=event)
-    if dossier.close is None:
-        end = Close(plan_uids=(), outcome="completed", last_date=dossier.last_fraction)
-        dossier = house.desk.close(course.key, dossier.id, end, account=accounts["doctor"])
-    for finding in [one for one in dossier.findings if one.blocks]:
-        role = next((role for role in _ROLES if role in finding.waivable_by), None)
-        if role:
-            reason = "Sample: seen and found in order."
-            house.desk.waive(course.key, dossier.id, finding.id, reason=reason, account=accounts[role])
-    dossier = house.desk.dossier(course.key, dossier.id)
-    if dossier.state is DossierState.READY:
-        with out.status(f"Sealing {course.name} ..."):
-            dossier = house.desk.seal(course.key, dossier.id, account=accounts["file-manager"])
-    return _Course(name=course.name, patient=course.patient, key=course.key, dossier=dossier)
-
-
-def _print_papers(house: House, courses: Sequence[_Course], home: Path, doctor: Account) -> dict[str, str]:
-    sealed = sum(course.dossier.state is DossierState.SEALED for course in courses)
-    out.print(f"[bold]4. Closed, signed and sealed[/] {sealed} dossiers into the vault; the rest waits at the gate")
-    folder = home / "summaries"
-    folder.mkdir(exist_ok=True)
-    papers = {}
-    for course in _newest(courses):
-        record = house.desk.record(course.key)
-        with out.status(f"Printing {course.name} ..."):
-            paper = print_summary(
-                house,
-                record,
-                course.dossier,
-                languages=(Language.ZH, Language.EN),
-                audience=Audience.BOTH,
-                account=doctor.name,
-                created=PAPER_DATE,
+    def show_gate(self, courses: Sequence[_Course]) -> None:
+        """Tell what holds each dossier."""
+        self.out.print("3. What the gate says", style="bold")
+        for course in courses:
+            answer = dossier_answer(course.dossier)
+            self.out.print(
+                f"   {_called(answer)}, {course.name}: {answer['state']}, {_fractions(answer['phases'])} fractions"
             )
-        path = folder / f"{course.name}.pdf"
-        path.write_bytes(paper.pdf)
-        papers[course.name] = f"{path.name}{' (draft)' if paper.is_draft else ''}"
-    out.print(f"[bold]5. Printed[/] {len(papers)} summaries, Chinese and English, for patient and doctor: {folder}")
-    return papers
+            for finding in answer["findings"]:
+                if finding["blocks"]:
+                    self.out.print(f"     - {finding['message']}", soft_wrap=True)
+
+    def settle(self, course: _Course) -> _Course:
+        """Enter, close, sign and seal what can be; an incomplete dossier stays at the gate."""
+        dossier, desk, doctor = course.dossier, self.house.desk, self.accounts["doctor"]
+        text = course_text(course.name)
+        if dossier.state is DossierState.SEALED or text is None:
+            return course
+        entries = entries_as_mapping(entries_from_text(text))
+        act = EnterSummary(plan_uids=dossier.plan_uids, entries=entries)
+        event = Event(act="enter-summary", account=doctor.name, subject={"dossier": dossier.id})
+        desk.settle(course.key, act, account=doctor, event=event)
+        if dossier.close is None:
+            end = Close(plan_uids=(), outcome="completed", last_date=dossier.last_fraction)
+            dossier = desk.close(course.key, dossier.id, end, account=doctor)
+        for finding in [one for one in dossier.findings if one.blocks]:
+            role = next((role for role in _ROLES if role in finding.waivable_by), None)
+            if role:
+                reason = "Sample: seen and found in order."
+                desk.waive(course.key, dossier.id, finding.id, reason=reason, account=self.accounts[role])
+        dossier = desk.dossier(course.key, dossier.id)
+        if dossier.state is DossierState.READY:
+            with self.out.status(f"Sealing {course.name} ..."):
+                dossier = desk.seal(course.key, dossier.id, account=self.accounts["file-manager"])
+        return replace(course, dossier=dossier)
+
+    def print_papers(self, courses: Sequence[_Course]) -> dict[str, str]:
+        """Print the newest sealed course of each patient, the paper that person goes home with."""
+        sealed = [course for course in courses if course.dossier.state is DossierState.SEALED]
+        self.out.print("4. Closed, signed and sealed", style="bold")
+        self.out.print(f"   {len(sealed)} of {len(courses)} dossiers lie in the vault; the rest waits at the gate.")
+        folder = self.home / "summaries"
+        folder.mkdir(exist_ok=True)
+        papers = {}
+        for course in {course.key: course for course in sealed}.values():  # the newest comes last
+            with self.out.status(f"Printing {course.name} ..."):
+                paper = print_summary(
+                    self.house,
+                    self.house.desk.record(course.key),
+                    course.dossier,
+                    languages=(Language.ZH, Language.EN),
+                    audience=Audience.BOTH,
+                    account=self.accounts["doctor"].name,
+                    created=PAPER_DATE,
+                )
+            path = folder / f"{course.name}.pdf"
+            path.write_bytes(paper.pdf)
+            papers[course.name] = f"{path.name}{' (draft)' if paper.is_draft else ''}"
+        self.out.print("5. Printed", style="bold")
+        told = f"{len(papers)} summaries, Chinese and English, for patient and doctor"
+        self.out.print(f"   {told}: {folder}", soft_wrap=True)
+        return papers
+
+    def compose(self) -> dict[str, dict[str, Any]]:
+        """Compose the dose of everybody with more than one course."""
+        self.out.print("6. Composite dose", style="bold")
+        self.out.print("   For patients with more than one course; a draft: a physicist approves it.")
+        answers = {}
+        for patient in self.department.patients:
+            if len(patient.courses) < 2:
+                continue
+            record = self.house.patient(patient.patient_id)
+            folder = self.home / "composite" / patient.patient_id
+            with self.out.status(f"Composing {patient.name} ..."):
+                answer = compose_patient(self.house, record, onto="", as_of=None, as_planned=False, folder=folder)
+            answers[patient.patient_id] = answer
+            self.out.print(f"   {_called(answer)}: {_added(answer)}; picture and report: {folder}", soft_wrap=True)
+            for structure in answer["structures"]:
+                if structure["name"] in _TOLD_ORGANS:
+                    self.out.print(f"     - {_maximum(structure)}", soft_wrap=True)
+        return answers
+
+    def prove(self) -> None:
+        """Read back everything that is sealed and follow the journal to its signed end."""
+        self.out.print("7. Proved", style="bold")
+        self.house.journal.flush()
+        events = self.house.journal.verify()
+        problems = [problem for name in self.house.vault.dossiers() for problem in self.house.vault.check(name)]
+        if problems:
+            raise SealBroken(f"{len(problems)} problems in the vault; the first: {problems[0]}")
+        self.out.print("   Every sealed file was read back and is what was sealed.")
+        self.out.print(f"   The journal is an unbroken chain of {events} events.")
 
 
-def _newest(courses: Sequence[_Course]) -> list[_Course]:
-    """Return the newest sealed course of each patient: the paper that person goes home with."""
-    newest = {course.key: course for course in courses if course.dossier.state is DossierState.SEALED}
-    return list(newest.values())
+def _called(answer: Mapping[str, Any]) -> str:
+    """Return the name of a patient as the person writes it."""
+    alphabetic, _, others = str(answer["patient"]["name"]).partition("=")
+    ideographic = others.partition("=")[0]
+    return ideographic.replace("^", "") or alphabetic.replace("^", " ").strip()
 
 
-def _compose(house: House, department: Department, home: Path) -> dict[str, dict[str, Any]]:
-    """Compose the dose of everybody with more than one course."""
-    out.print("[bold]6. Composite dose[/] of the patients with more than one course (draft: a physicist approves it)")
-    answers = {}
-    for patient in department.patients:
-        if len(patient.courses) < 2:
-            continue
-        record = house.patient(patient.patient_id)
-        folder = home / "composite" / patient.patient_id
-        with out.status(f"Composing {patient.name} ..."):
-            answer = compose_patient(house, record, onto="", as_of=None, as_planned=False, folder=folder)
-        answers[patient.patient_id] = answer
-        out.print(f"   {patient.name}: {_hottest(answer)}; picture and report in {folder}")
-    return answers
+def _fractions(phases: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{one['fractions_delivered']}/{one['fractions_planned']}" for one in phases)
 
 
-def _hottest(answer: dict[str, Any]) -> str:
-    told = []
-    for structure in answer["structures"]:
-        figure = structure["physical"]["max_gy"]
-        if structure["name"] in {"SpinalCord", "Heart"}:
-            shown = (
-                f"{figure['value']:.1f}" if figure["value"] is not None else f"{figure['lo']:.1f} to {figure['hi']:.1f}"
-            )
-            told.append(
-                f"{structure['name']} at most {shown} Gy" if figure["value"] else f"{structure['name']} {shown} Gy"
-            )
-    ways = {
-        plan["registration"]["kind"] for course in answer["courses"] for plan in course["plans"] if plan["registration"]
-    }
-    return f"{len(answer['courses'])} courses ({', '.join(sorted(ways))}), {', '.join(told)}"
+def _added(answer: Mapping[str, Any]) -> str:
+    plans = [plan for course in answer["courses"] for plan in course["plans"]]
+    kinds = sorted({plan["registration"]["kind"] for plan in plans if plan["registration"]})
+    ways = " and ".join(_WAYS.get(kind, kind) for kind in kinds)
+    return f"dose of {len(answer['courses'])} courses, joined by {ways}"
 
 
-def _prove(house: House) -> None:
-    house.journal.flush()
-    events = house.journal.verify()
-    problems = [problem for name in house.vault.dossiers() for problem in house.vault.check(name)]
-    out.print(
-        f"[bold]7. Proved[/] every sealed file read back: {len(problems)} problems; journal unbroken: {events > 0}"
-    )
-    for problem in problems:
-        out.print(f"   {problem}")
+def _maximum(structure: Mapping[str, Any]) -> str:
+    """Return the highest dose in a structure in plain words, with what is not known of it."""
+    name, figure = structure["name"], structure["physical"]["max_gy"]
+    if figure["value"] is not None:
+        return f"{name}: at most {figure['value']:.1f} Gy."
+    bounds = f"at least {figure['lo']:.1f} Gy" + (f" and at most {figure['hi']:.1f} Gy" if figure["hi"] else "")
+    return f"{name}: a part of it lies outside the calculated dose, so its maximum is {bounds}."
 
 
 def _summed_up(
-    courses: Sequence[_Course], papers: dict[str, str], composites: dict[str, dict[str, Any]]
+    courses: Sequence[_Course], papers: Mapping[str, str], composites: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Return the table of what was made; nothing in it depends on the run."""
     rows = []
@@ -303,6 +337,7 @@ def _summed_up(
                 "objects": answer["instances"],
                 "fractions": [[one["fractions_delivered"], one["fractions_planned"]] for one in answer["phases"]],
                 "targets": [target for one in answer["phases"] for target in one["targets"]],
+                "interruptions": answer["interruptions"],
                 "state": answer["state"],
                 "missing": [one["id"] for one in answer["findings"] if one["blocks"]],
                 "summary": papers.get(course.name),
@@ -312,25 +347,15 @@ def _summed_up(
     return rows
 
 
-def _tell(home: Path, rows: list[dict[str, Any]], *, as_json: bool) -> None:
-    text = json.dumps({"format": "lastgate/demo/1", "made": rows}, indent=1, ensure_ascii=False)
-    (home / "made.json").write_text(f"{text}\n", "utf-8")
-    if as_json:
-        print(text)  # noqa: T201
-        return
-    table = Table(title="What was made", title_justify="left", show_edge=False, pad_edge=False)
-    for column in ("Patient", "Course", "Dossier", "Objects", "Fractions", "State", "Summary"):
-        table.add_column(column, overflow="fold")
+def _tell(out: Console, home: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print what was made, in 80 columns."""
+    table = Table(title="What was made", title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in ("ID", "Course", "Dossier", "Fractions", "State", "Paper"):
+        table.add_column(column, no_wrap=True)
     for row in rows:
-        fractions = ", ".join(f"{given}/{planned}" for given, planned in row["fractions"])
-        table.add_row(
-            row["patient"],
-            row["course"],
-            row["dossier"][:10],
-            str(row["objects"]),
-            fractions,
-            row["state"],
-            row["summary"] or "",
-        )
+        given = ", ".join(f"{delivered}/{planned}" for delivered, planned in row["fractions"])
+        paper = "" if row["summary"] is None else "draft" if row["summary"].endswith("(draft)") else "PDF"
+        table.add_row(row["id"], row["course"], row["dossier"][:10], given, row["state"], paper)
     out.print(table)
-    out.print(f"Everything lies in {home}. Look around with:  LASTGATE_HOME={home / 'archive-home'} lastgate find wxd")
+    out.print(f"Everything lies in {home}. Look around with:", soft_wrap=True)
+    out.print(f"  LASTGATE_HOME={shlex.quote(str(home / 'archive-home'))} lastgate find wxd", soft_wrap=True)

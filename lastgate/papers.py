@@ -58,7 +58,13 @@ def print_summary(
     # Release (checking two identifiers, counting copies) is not part of this version: every paper is a draft till then.
     number = _number(dossier, summary)
     pdf = render_summary(
-        summary, languages=languages, audience=audience, draft=bool(lacking), created=created, number=number
+        summary,
+        languages=languages,
+        audience=audience,
+        draft=bool(lacking),
+        created=created,
+        number=number,
+        typeface=house.typeface,
     )
     subject = {"dossier": dossier.id, "number": number, "draft": bool(lacking), "audience": audience.value}
     house.journal.append(Event(act="print", account=account, subject=subject))

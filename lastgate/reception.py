@@ -19,6 +19,8 @@ from lastgate.settings import SettingsError
 from lastgate.wiring import House, utc_now
 from storage.errors import StorageError
 
+_CHAINED_EVERY_S = 60.0
+_MEND_S = 30.0
 _LOG = structlog.get_logger(__name__)
 
 
@@ -73,9 +75,27 @@ class Reception:
         """File at once what has come in and return how many objects became what."""
         return self._filer.drain()
 
-    def file_until(self, stop: threading.Event) -> None:
-        """File what comes in until `stop` is set."""
-        self._filer.run(stop)
+    @contextmanager
+    def filing(self, stop: threading.Event) -> Iterator[None]:
+        """File beside the receiving until the block ends or `stop` is set.
+
+        Whatever ails the filer, receiving goes on: what comes in is safe in the spool and is filed when it is mended.
+        """
+        thread = threading.Thread(target=self._file_until, args=(stop,), name="filer")
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def _file_until(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                self._filer.run(stop)
+            except Exception as error:  # noqa: BLE001 - a node that ends would lose what comes, a filer only waits
+                _LOG.critical("filer.failed", error=f"{type(error).__name__}: {error}")
+                stop.wait(_MEND_S)
 
 
 @contextmanager
@@ -112,14 +132,10 @@ def _started(node: Node, host: str, port: int) -> int:
 
 def serve_until(house: House, stop: threading.Event, *, on_start: Callable[[int], None]) -> None:
     """Receive and file until `stop` is set; events are chained into the journal every minute."""
-    with receiving(house) as reception:
-        filer = filer_of(house)
-        thread = threading.Thread(target=filer.run, args=(stop,), name="filer", daemon=True)
-        thread.start()
+    with receiving(house) as reception, reception.filing(stop):
         on_start(reception.port)
-        while not stop.wait(timeout=60):
+        while not stop.wait(timeout=_CHAINED_EVERY_S):
             try:
                 house.journal.flush()
             except StorageError as error:  # what waits is safe in the outbox; the node goes on receiving
                 _LOG.warning("journal.waits", code=error.code, error=str(error))
-        thread.join()

@@ -9,19 +9,23 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import SettingsError as UnreadableVariable
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 FILE: Final = "lastgate.toml"
-CONFIG_VARIABLE: Final = "LASTGATE_CONFIG"
-"""Names another file than ``lastgate.toml`` in the working folder."""
-PASSWORD_VARIABLE: Final = "LASTGATE_PASSWORD"  # noqa: S105 - the name, not a password
-"""Password of the account a command acts as, for scripts; it is no setting."""
+CONFIG: Final = "LASTGATE_CONFIG"
+"""The variable that names another file than ``lastgate.toml`` in the working folder."""
 
 _PREFIX: Final = "LASTGATE_"
+_NO_SETTINGS: Final = frozenset({CONFIG, "LASTGATE_PASSWORD"})
+"""Variables of ours that set nothing: where the settings stand, and the password of a command's account."""
+
 _NODE = re.compile(r"[a-z0-9]{1,32}")
 
 
@@ -138,13 +142,13 @@ def load_settings() -> Settings:
         A setting is unknown or wrong, or the file can't be read.
     """
     _refuse_unknown(os.environ)
-    named = os.environ.get(CONFIG_VARIABLE)
+    named = os.environ.get(CONFIG)
     if named and not Path(named).is_file():
-        raise SettingsError(f"{CONFIG_VARIABLE} names {named}, which is no file")
+        raise SettingsError(f"{CONFIG} names {named}, which is no file")
     try:
         read = _Sources()
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {_worded(one)}" for one in error.errors())
         raise SettingsError(f"The settings can't be used: {told}") from error
     except UnreadableVariable as error:
         raise SettingsError(f"A variable can't be read: {error}. Name single settings: LASTGATE_NODE__PORT") from error
@@ -155,13 +159,18 @@ def load_settings() -> Settings:
     return Settings(**{name: getattr(read, name) for name in Settings.model_fields})
 
 
+def _worded(error: "ErrorDetails") -> str:
+    """Return what is wrong with a setting; never its value, which may be a secret written where none belongs."""
+    return "there is no such setting" if error["type"] == "extra_forbidden" else error["msg"]
+
+
 def _file() -> Path:
-    return Path(os.environ.get(CONFIG_VARIABLE, FILE))
+    return Path(os.environ.get(CONFIG, FILE))
 
 
 def _refuse_unknown(environment: Mapping[str, Any]) -> None:
     """Name a variable that sets nothing: a mistyped LASTGATE_HOME would send patients to another archive unseen."""
-    known = {CONFIG_VARIABLE, PASSWORD_VARIABLE, *(f"{_PREFIX}{name.upper()}" for name in Settings.model_fields)}
+    known = _NO_SETTINGS | {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields}
     for name in sorted(environment):
         if name.upper().startswith(_PREFIX) and name.upper().split("__")[0] not in known:
             raise SettingsError(f"The variable {name} sets nothing: there is no such setting")

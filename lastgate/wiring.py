@@ -30,6 +30,7 @@ from storage.filesystem import FilesystemStore
 
 if TYPE_CHECKING:
     from courses.reading import Reader
+    from reports.fonts import Typeface
 
 MOST_NAMED = 3
 """So many of several fitting names are shown."""
@@ -136,6 +137,13 @@ class House:
         )
 
     @cached_property
+    def typeface(self) -> "Typeface":
+        """The embedded typeface, opened once for all papers."""
+        from reports.fonts import Typeface
+
+        return Typeface()
+
+    @cached_property
     def reader(self) -> "Reader":
         """Reads instances as data sets."""
         from courses.reading import Reader
@@ -184,6 +192,8 @@ class House:
         NotFound, Ambiguous
             None or several begin so.
         """
+        if not name.strip():
+            raise NotFound("No dossier is named")
         found = {}
         for hit in self.hits(Query(kind=Kind.DOSSIER, text=name)):
             known = (hit.body["id"], *hit.body.get("aliases", ()))
@@ -206,15 +216,28 @@ class House:
         NotFound
             Nobody has it.
         """
-        issuer, _, value = name.rpartition("/")
-        keys = {hit.patient_key for hit in self.hits(Query(kind=Kind.PATIENT, patient_id=value, issuer=issuer))}
+        keys = self._persons(name)
         if not keys:
             return self.desk.record(self.dossier(name)[0])
         if len(keys) > 1:
             raise Ambiguous(
-                f"{len(keys)} patients have the identifier {value!r}", hint="Name its issuer: ISSUER/ID, or a dossier."
+                f"{len(keys)} patients have the identifier {name!r}", hint="Name its issuer: ISSUER/ID, or a dossier."
             )
         return self.desk.record(PatientKey(keys.pop()))
+
+    def _persons(self, name: str) -> set[str]:
+        """Return the keys of those who bear this identifier; a ``/`` parts issuer and ID, or belongs to the ID."""
+        if not name.strip():
+            raise NotFound("No patient is named")
+        issuer, _, value = name.rpartition("/")
+        return {
+            hit.patient_key
+            for wanted, by in {(name, ""), (value, issuer)}
+            for hit in self.hits(Query(kind=Kind.PATIENT, patient_id=wanted, issuer=by))
+            if any(  # the index takes * and ? for wildcards; who is composed is named letter by letter
+                one["value"] == wanted and by in ("", one["issuer"]) for one in hit.body["patient"]["ids"]
+            )
+        }
 
     def quarantined(self) -> list[dict[str, Any]]:
         """Return what lies in quarantine, with the reasons."""
@@ -235,10 +258,12 @@ class House:
 
     def close(self) -> None:
         """Chain what waits in the journal and let go of files and connections."""
-        if "journal" in self.__dict__:
-            self.journal.flush()
-        if "index" in self.__dict__:
-            self.index.close()
+        try:
+            if "journal" in self.__dict__:
+                self.journal.flush()
+        finally:
+            if "index" in self.__dict__:
+                self.index.close()
 
 
 @contextmanager
@@ -255,6 +280,13 @@ def _secret(name: str, path: Path | None) -> str:
     if path is None:
         raise SettingsError(f"{name} is not set: with S3 it names the file that holds the credential")
     try:
-        return path.read_text("utf-8").strip()
+        if path.stat().st_mode & 0o007:
+            raise SettingsError(f"{name}: {path} can be read by anybody on this machine; run chmod 0400 {path}")
+        secret = path.read_text("utf-8").strip()
     except OSError as error:
         raise SettingsError(f"{name}: {path} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{name}: {path} is no text") from error
+    if not secret:
+        raise SettingsError(f"{name}: {path} is empty")
+    return secret

@@ -1,12 +1,10 @@
 """Accounts: who may act."""
 
-import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lastgate.cli.console import JsonFlag, PasswordFile, house, out, print_json, print_table
+from lastgate.cli.console import JsonFlag, PasswordFile, house, out, password_of, print_json, print_table
 
 app = typer.Typer(help="Accounts: who may act, in which role.", no_args_is_help=True)
 
@@ -19,7 +17,7 @@ def add(
 ) -> None:
     """Make an account."""
     with house() as opened:
-        made = opened.accounts.add(name, role, _new_password(name, password_file))
+        made = opened.accounts.add(name, role, password_of(name, password_file, is_new=True))
         out.print(f"Made the account {made.name} ({made.role}).")
 
 
@@ -33,10 +31,3 @@ def list_(as_json: JsonFlag = False) -> None:
         return
     empty = "There are no accounts yet: lastgate account add NAME --role ROLE"
     print_table("Accounts", ("Name", "Role"), [(row["name"], row["role"]) for row in rows], empty=empty)
-
-
-def _new_password(name: str, password_file: Path | None) -> str:
-    if password_file is not None:
-        return password_file.read_text("utf-8").strip()
-    given = os.environ.get("LASTGATE_PASSWORD")
-    return given or str(typer.prompt(f"Password of {name}", hide_input=True, confirmation_prompt=True, err=True))

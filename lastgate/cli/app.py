@@ -46,30 +46,39 @@ def main() -> None:
         code = _exit_code(error)
         if code is None:
             raise
-        err.print(str(error), style="bold red", soft_wrap=True)
+        err.print(_worded(error), style="bold red", soft_wrap=True)
         hint = getattr(error, "advice", None) or getattr(error, "hint", "")
         if hint:
             err.print(hint, soft_wrap=True)
-        err.print(getattr(error, "code", ""), style="dim")
+        if hasattr(error, "code"):
+            err.print(error.code, style="dim")
         sys.exit(code)
+
+
+def _worded(error: Exception) -> str:
+    """Return an error in words; the operating system's without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error)
 
 
 def _exit_code(error: Exception) -> int | None:
     """Return 2 for bad input, 1 for what was refused or can't be had now, None for a fault of the program."""
+    import sqlite3
+
     from archive.errors import Ambiguous, ArchiveError, NotFound
     from courses.errors import BadReference, CoursesError
     from dose.errors import DoseError
-    from ingest.errors import IngestError
+    from ingest.errors import BadPeer, IngestError
     from lastgate.settings import SettingsError
     from reports.errors import EntriesUnreadable, ReportError
     from search.errors import BadQuery, SearchError
     from storage.errors import StorageError
 
-    bad_input = SettingsError | NotFound | Ambiguous | BadQuery | BadReference | EntriesUnreadable | FileNotFoundError
-    if isinstance(error, bad_input):
+    bad_input = SettingsError | NotFound | Ambiguous | BadQuery | BadReference | BadPeer | EntriesUnreadable
+    if isinstance(error, bad_input | FileNotFoundError):
         return BAD_INPUT
-    if isinstance(
-        error, ArchiveError | CoursesError | DoseError | IngestError | ReportError | SearchError | StorageError
-    ):
+    refused = ArchiveError | CoursesError | DoseError | IngestError | ReportError | SearchError | StorageError
+    if isinstance(error, refused | OSError | sqlite3.Error):  # the last two: a disk that is full, locked or read-only
         return REFUSED
     return None

@@ -63,11 +63,24 @@ def house() -> "Iterator[House]":
 
 def account(opened: "House", name: str, password_file: Path | None) -> "Account":
     """Ask who is acting and check it."""
-    if password_file is not None:
-        password = password_file.read_text("utf-8").strip()
-    else:
-        password = os.environ.get("LASTGATE_PASSWORD") or typer.prompt(f"Password of {name}", hide_input=True, err=True)
-    return opened.accounts.check(name, password)
+    return opened.accounts.check(name, password_of(name, password_file))
+
+
+def password_of(name: str, file: Path | None, *, is_new: bool = False) -> str:
+    """Return the password from the file, from ``LASTGATE_PASSWORD``, or as it is typed: a new one twice."""
+    if file is not None:
+        return read_text(file).rstrip("\r\n")
+    given = os.environ.get("LASTGATE_PASSWORD")
+    return given or str(typer.prompt(f"Password of {name}", hide_input=True, confirmation_prompt=is_new, err=True))
+
+
+def read_text(path: Path) -> str:
+    """Return what is written in a file; bad usage if it can't be read as text."""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise typer.BadParameter(f"{path} can't be read: {why}") from error
 
 
 def fail(message: str, hint: str, code: int) -> "typer.Exit":

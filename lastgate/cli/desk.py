@@ -30,6 +30,25 @@ DossierName = Annotated[str, typer.Argument(help="Id of the dossier, or its begi
 Reason = Annotated[str, typer.Option("--reason", help="Why, in your words.")]
 
 
+class State(StrEnum):
+    """Where a dossier stands."""
+
+    OPEN = "open"
+    READY = "ready"
+    SEALED = "sealed"
+
+
+class Rays(StrEnum):
+    """With what was treated."""
+
+    PHOTON = "photon"
+    ELECTRON = "electron"
+    PROTON = "proton"
+    CARBON = "carbon"
+    ION = "ion"
+    BRACHY = "brachy"
+
+
 class Outcome(StrEnum):
     """How a course ended."""
 
@@ -52,8 +71,8 @@ def find(
     patient: Annotated[str, typer.Option(help="Patient ID; * and ? are wildcards.")] = "",
     name: Annotated[str, typer.Option(help="Patient name.")] = "",
     site: Annotated[str, typer.Option(help="What was treated.")] = "",
-    modality: Annotated[str, typer.Option(help="photon, electron, proton, carbon, brachy.")] = "",
-    state: Annotated[str, typer.Option(help="open, ready or sealed.")] = "",
+    modality: Annotated[Rays | None, typer.Option(help="With what was treated.")] = None,
+    state: Annotated[State | None, typer.Option(help="Where the dossier stands.")] = None,
     from_: Annotated[str, typer.Option("--from", help="Treated on or after this day.")] = "",
     to: Annotated[str, typer.Option("--to", help="Treated on or before this day.")] = "",
     as_json: JsonFlag = False,
@@ -68,8 +87,8 @@ def find(
         patient_id=patient,
         name=name,
         site=site,
-        modality=(modality,) if modality else (),
-        state=(state,) if state else (),
+        modality=(modality.value,) if modality else (),
+        state=(state.value,) if state else (),
         date_from=from_,
         date_to=to,
         limit=500,
@@ -92,7 +111,10 @@ def find(
     ]
     columns = ("Dossier", "Patient", "Sites", "Treated", "Fractions", "State")
     print_table(
-        f"{len(rows)} dossiers", columns, rows, empty="No dossier fits. Try fewer words, or a part of the name."
+        f"{len(rows)} dossier{'' if len(rows) == 1 else 's'}",
+        columns,
+        rows,
+        empty="No dossier fits. Try fewer words, or a part of the name.",
     )
 
 

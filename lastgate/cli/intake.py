@@ -1,6 +1,7 @@
 """How things come in and go out: import, the DICOM node, sending to another node, quarantine."""
 
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,13 @@ from lastgate.cli.console import REFUSED, JsonFlag, err, house, out, print_json,
 
 if TYPE_CHECKING:
     from ingest.import_folder import ImportReport
+
+
+class Scale(StrEnum):
+    """How fine the sample of the demo is."""
+
+    FULL = "full"
+    SMALL = "small"
 
 
 def register(app: typer.Typer) -> None:
@@ -25,12 +33,13 @@ def demo(
     home: Annotated[Path, typer.Option(help="Folder of the sample archive; it is made anew or gone on with.")] = Path(
         "lastgate-demo"
     ),
+    scale: Annotated[Scale, typer.Option(help="Of clinical size, or coarse and quick.")] = Scale.FULL,
     as_json: JsonFlag = False,
 ) -> None:
     """Run the main job on a fictional department: receive, check, seal, print, compose."""
     from lastgate.demo import run
 
-    run(home, as_json=as_json)
+    run(home, as_json=as_json, scale=scale.value)
 
 
 def serve() -> None:
@@ -105,22 +114,19 @@ def send(
     as_json: JsonFlag = False,
 ) -> None:
     """Send a dossier's DICOM objects to a planning system (C-STORE)."""
-    from ingest.sender import NotSent, Peer
+    from ingest.sender import Peer
     from lastgate.sending import send_dossier
 
-    try:
-        Peer.parse(peer)
-    except NotSent as error:
-        raise typer.BadParameter(str(error)) from error
+    target = Peer.parse(peer)
     with house() as opened:
         _, found = opened.dossier(dossier)
-        body = send_dossier(opened, found, peer)
+        body = send_dossier(opened, found, target)
     if as_json:
         print_json(body)
     else:
         out.print(f"{body['stored']} of {body['objects']} objects of {found.id[:10]} are stored at {peer}.")
         for one in body["refused"]:
-            out.print(f"{one['uid']}: the peer answered {one['status']}")
+            out.print(f"{one['uid']}: {one['reason']}", soft_wrap=True)
     if body["refused"]:
         raise typer.Exit(REFUSED)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lastgate.cli.console import REFUSED, AsUser, PasswordFile, account, day_of, house, out
+from lastgate.cli.console import REFUSED, AsUser, PasswordFile, account, day_of, house, out, read_text
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +29,7 @@ def enter(
     from archive.journal import Event
     from reports.entries import entries_as_mapping, entries_from_text
 
-    entries = entries_from_text(file.read_text("utf-8"), is_json=file.suffix == ".json")
+    entries = entries_from_text(read_text(file), is_json=file.suffix == ".json")
     with house() as opened:
         user = account(opened, as_user, password_file)
         key, found = opened.dossier(dossier)
