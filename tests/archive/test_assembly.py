@@ -41,6 +41,7 @@ from tests.factories import (
     only_dossier,
     other,
     plan,
+    plan_header,
     receipt,
     record,
     recorded,
@@ -108,6 +109,7 @@ def hard_case() -> tuple[list[Receipt], list[Decision]]:
     acts: list[Act] = [
         SetDeliveryState(plan_uid=uid("a"), delivered=True, reason="x"),
         ChooseDose(plan_uid=uid("b"), dose_uid=uid("b dose"), reason="x"),
+        closed("a", outcome="died"),
         closed("a", last=weekdays(MONDAY, 4)[-1], outcome="stopped"),
         closed("b", last=weekdays(YEARS_LATER, 5)[-1]),
         EnterSummary(plan_uids=(uid("b"),), entries={"n": 1}),
@@ -358,6 +360,17 @@ class TestSealed:
         assert [one.id for one in record.dossiers] == [dossier_id(uid("b")), dossier_id(uid("a"))]
         assert record.dossiers[1].state is DossierState.SEALED
         assert all("COURSE-BOUNDARY" in codes(one) for one in record.dossiers)
+
+    def test_fold_when_a_plan_arrives_that_was_only_referred_to_when_sealed_then_the_id_stays(self) -> None:
+        first = [*course("a", fractions=5), dose("b dose", plans=("b",))]
+        before = only_dossier(first)
+        acts: list[Act] = [closed("a", "b", last=weekdays(MONDAY, 5)[-1]), sealed(before)]
+        earlier = plan("b", header=plan_header(date="20240101"))
+
+        after = only_dossier([*first, earlier], acts)
+
+        assert before.id == after.id == dossier_id(uid("a"))
+        assert after.aliases == (dossier_id(uid("b")),)
 
     def test_fold_when_a_second_course_makes_a_document_doubtful_then_the_sealed_dossier_keeps_it(self) -> None:
         first = [*course("a", fractions=5), document("undated")]

@@ -1,5 +1,7 @@
 """One instance per UID, whatever arrived under it."""
 
+from dataclasses import replace
+from datetime import timedelta
 from itertools import permutations
 
 import pytest
@@ -43,6 +45,12 @@ def test_distinct_when_contents_differ_then_the_first_counts_and_the_other_is_ke
     held = only(FIRST, CONFLICT, VARIANT)
 
     assert (held.receipt, held.others) == (FIRST, (CONFLICT,))
+
+
+def test_distinct_when_the_clock_of_the_second_node_was_slow_then_the_conflict_still_stands_behind() -> None:
+    early = replace(CONFLICT, received_at=FIRST.received_at - timedelta(hours=1))
+
+    assert only(FIRST, early).receipt == FIRST
 
 
 def test_distinct_when_two_nodes_took_different_contents_at_once_then_the_digest_decides() -> None:
