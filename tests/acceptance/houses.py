@@ -27,8 +27,9 @@ def on_servers(home: Path, seaweedfs: Seaweed, elasticsearch_url: str) -> Iterat
     """Open an archive on SeaweedFS and Elasticsearch, in buckets and an index of its own."""
     home.mkdir(parents=True)
     access, secret = home / "access", home / "secret"
-    access.write_text(seaweedfs.access_key, "utf-8")
-    secret.write_text(seaweedfs.secret_key, "utf-8")
+    for path, credential in ((access, seaweedfs.access_key), (secret, seaweedfs.secret_key)):
+        path.touch(mode=0o600)
+        path.write_text(credential, "utf-8")
     name = f"lg-{uuid4().hex[:8]}"
     settings = Settings(
         home=home,
