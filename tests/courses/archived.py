@@ -1,7 +1,8 @@
 """Files of a patient as the archive holds them: bytes in a store, receipts of them, folded to a record."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
@@ -12,9 +13,19 @@ from archive.facts import Act, PatientFacts, Receipt, patient_key
 from archive.gate import Gate
 from archive.model import PatientRecord
 from courses.reading import Reader
+from lastgate.sample import SamplePatient
 from storage.base import ObjectStore
 from storage.filesystem import FilesystemStore
 from tests import factories
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleRecord:
+    """A sample patient, the receipts of all files by path, and what is folded of them."""
+
+    patient: SamplePatient
+    receipts: dict[Path, Receipt]
+    record: PatientRecord
 
 
 class Archived:
@@ -38,6 +49,28 @@ class Archived:
         decided = tuple(factories.decision(number, act) for number, act in enumerate(decisions, 1))
         facts = PatientFacts(key=patient_key(identifier, ""), receipts=receipts, decisions=decided)
         return fold(facts, gate=Gate())
+
+    def sample(self, patient: SamplePatient) -> SampleRecord:
+        """Store all files of a sample patient."""
+        receipts = {path: self.receipt(path) for path in patient.paths}
+        return SampleRecord(patient=patient, receipts=receipts, record=self.record(receipts.values()))
+
+    def changed(
+        self,
+        sample: SampleRecord,
+        *,
+        without: Iterable[Path] = (),
+        edit: dict[Path, Callable[[Dataset], None]] | None = None,
+        more: Iterable[Dataset] = (),
+        decisions: Iterable[Act] = (),
+    ) -> PatientRecord:
+        """Fold a sample patient again, some files left out, edited or added."""
+        files: dict[Path, Receipt] = {path: one for path, one in sample.receipts.items() if path not in set(without)}
+        for path, change in (edit or {}).items():
+            dataset = dcmread(path)
+            change(dataset)
+            files[path] = self.receipt(dataset)
+        return self.record([*files.values(), *more], decisions)
 
 
 def as_bytes(dataset: Dataset) -> bytes:

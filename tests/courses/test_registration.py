@@ -1,7 +1,6 @@
 """How frames of reference are joined, and which registrations are refused."""
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -29,11 +28,6 @@ Matrix = npt.NDArray[np.float64]
 A, B, C = uid("frame a"), uid("frame b"), uid("frame c")
 TURN = rotation(7, (3, -2, 11))
 OTHER = rotation(-15, (0, 40, 5))
-
-
-@pytest.fixture
-def archived(tmp_path: Path) -> Archived:
-    return Archived(tmp_path)
 
 
 def _item(frame: str, matrices: Iterable[Sequence[object] | Matrix]) -> Dataset:
