@@ -82,18 +82,19 @@ class SmallHouse:
         self.facts.write_receipts(key_of(), receipts)
         return key_of()
 
-    def ready(self) -> tuple[PatientKey, Dossier]:
-        """Receive a whole course of five fractions and close it."""
-        key = self.receive(course("plan", fractions=5))
+    def ready(self, *, fractions: int = 5) -> tuple[PatientKey, Dossier]:
+        """Receive a whole course and close it."""
+        key = self.receive(course("plan", fractions=fractions))
         (dossier,) = self.desk.record(key).dossiers
-        return key, self.desk.close(key, dossier.id, completed(), account=DOCTOR)
+        last = Close(plan_uids=(), outcome="completed", last_date=da(weekdays(MONDAY, fractions)[-1]))
+        return key, self.desk.close(key, dossier.id, last, account=DOCTOR)
 
-    def sealed(self) -> tuple[PatientKey, Dossier]:
+    def sealed(self, *, fractions: int = 5) -> tuple[PatientKey, Dossier]:
         """Seal such a course."""
-        key, dossier = self.ready()
+        key, dossier = self.ready(fractions=fractions)
         return key, self.desk.seal(key, dossier.id, account=FILE_MANAGER)
 
 
 def completed() -> Close:
-    """Return the act that closes the course of `SmallHouse.ready`."""
+    """Return the act that closes a course of five fractions."""
     return Close(plan_uids=(), outcome="completed", last_date=da(LAST_DAY))

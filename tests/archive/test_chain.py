@@ -10,7 +10,8 @@ from archive.signing import canonical
 def segment(previous: str, sequence: int, *events: str, **header: object) -> tuple[bytes, str]:
     """Return the bytes of a segment and the hash at its end."""
     opening: dict[str, object] = {"format": "lastgate/journal/1", "sequence": sequence, "previous": previous}
-    entries: list[dict[str, object]] = [{**opening, "heads": {}, **header}, *({"act": event} for event in events)]
+    entries: list[dict[str, object]] = [{**opening, "heads": {}, **header}]
+    entries += [{"act": event} for event in events]
     lines, end = [], previous
     for entry in entries:
         end = link(end, entry)

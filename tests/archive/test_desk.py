@@ -244,6 +244,16 @@ def test_settle_then_only_the_right_roles_may(house: SmallHouse, act: Act, role:
     assert len(house.facts.read(key_of()).decisions) == allowed
 
 
+def test_settle_on_facts_that_are_not_the_newest_then_it_must_be_looked_at_again(house: SmallHouse) -> None:
+    key = house.receive(course(fractions=5))
+    seen = house.facts.read(key)
+    settle(house, ENTRY, "doctor")
+    event = Event(act="enter-summary", account="dora")
+
+    with pytest.raises(FactClash):
+        house.desk.settle(key, replace(ENTRY, entries={}), account=DOCTOR, event=event, seen=seen)
+
+
 def test_settle_the_dose_then_the_candidates_are_no_finding_any_more(house: SmallHouse) -> None:
     key = house.receive([*course(fractions=5), dose("second")])
     assert "DOSE-CANDIDATES" in codes(house.desk.record(key).dossiers[0])
