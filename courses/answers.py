@@ -13,7 +13,7 @@ from archive.model import DeliveryState, Dossier, Held
 from archive.uids import is_own
 from courses.composite import Composite, PlanShare
 from courses.errors import Unreadable
-from courses.reading import Reader
+from courses.reading import Reader, slice_distance_mm
 from dose.dvh import Dvh, Figure, dvh
 from dose.errors import DoseError
 from dose.structures import Structure
@@ -95,13 +95,13 @@ def histograms(composite: Composite, reader: Reader, *, leave_out: frozenset[str
         RT ROI Interpreted Types (PS3.3 C.8.8.8) that are not asked for.
     """
     total = composite.total
-    drawn = structures_of(composite, reader)
+    drawn, slice_mm = structures_of(composite, reader), slice_distance_mm(composite.image)
     found, left_out = [], [*drawn.left_out]
     for structure in drawn.structures:
         if structure.interpreted_type in leave_out:
             continue
         try:
-            one = dvh(structure, total.grid, upper_gy=total.upper_gy, outside_gy=total.outside_gy)
+            one = dvh(structure, total.grid, upper_gy=total.upper_gy, outside_gy=total.outside_gy, slice_mm=slice_mm)
         except DoseError as error:
             left_out.append(f"Structure {structure.name} has no histogram: {error}")
             continue

@@ -4,6 +4,7 @@ import hashlib
 import io
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
@@ -16,6 +17,9 @@ from dose.grid import ImageVolume
 from dose.structures import StructureSet, read_structures
 from storage.base import ObjectStore
 from storage.errors import DigestMismatch
+
+_XYZ = ("x", "y", "z")
+_SAME_PLACE_MM = 0.01
 
 
 class Reader:
@@ -81,6 +85,18 @@ def planning_series(dossier: Dossier) -> list[tuple[str, tuple[Held, ...]]]:
         return (uid not in referred, series[uid][0].header.frame_uid not in frames, -len(series[uid]), uid)
 
     return [(uid, tuple(series[uid])) for uid in sorted(series, key=rank)]
+
+
+def slice_distance_mm(series: Iterable[Held]) -> float | None:
+    """Return the usual distance of the slices of a series, None where fewer than two tell where they lie."""
+    headers = [held.header.image for held in series if held.header.image]
+    placed = [one for one in headers if len(one.position_mm) == len(_XYZ) and len(one.orientation) == 2 * len(_XYZ)]
+    if not placed:
+        return None
+    normal = np.cross(placed[0].orientation[:3], placed[0].orientation[3:])
+    along = np.sort([float(np.dot(normal, one.position_mm)) for one in placed])
+    gaps = [gap for gap in np.diff(along) if gap > _SAME_PLACE_MM]
+    return float(np.median(gaps)) if gaps else None
 
 
 def _of_kind(instances: Iterable[Held], kind: InstanceKind) -> Iterable[Held]:

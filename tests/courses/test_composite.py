@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.uid import UID
 from scipy.interpolate import RegularGridInterpolator
 
 from archive.facts import SetDeliveryState
@@ -386,7 +387,7 @@ def test_composite_when_one_of_ours_was_sent_back_then_it_is_never_taken_as_plan
     lung: SampleRecord, sample_archive: Archived
 ) -> None:
     ours = dcmread(_dose_path(lung, 1))
-    ours.SOPInstanceUID = ours.file_meta.MediaStorageSOPInstanceUID = own_uid("composite", "of a test")
+    ours.SOPInstanceUID = ours.file_meta.MediaStorageSOPInstanceUID = UID(own_uid("composite", "of a test"))
     ours.SeriesInstanceUID, ours.DoseComment = own_uid("series", "of a test"), "Draft sum of plans"
     ours.DoseGridScaling = "0.01"
     record = sample_archive.changed(lung, more=[ours])
@@ -395,6 +396,6 @@ def test_composite_when_one_of_ours_was_sent_back_then_it_is_never_taken_as_plan
     assert np.array_equal(found.total.lower_gy, before.total.lower_gy)
     assert found.is_complete
     # a stranger's second PLAN grid makes the plan ambiguous instead
-    ours.SOPInstanceUID = ours.file_meta.MediaStorageSOPInstanceUID = "2.25.77"
+    ours.SOPInstanceUID = ours.file_meta.MediaStorageSOPInstanceUID = UID("2.25.77")
     doubtful = compose(sample_archive.changed(lung, more=[ours]), sample_archive.reader)
     assert _share(doubtful, "LungL_SBRT").reason_not_summed == "several dose grids, and nobody chose"

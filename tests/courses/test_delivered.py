@@ -1,7 +1,6 @@
 """What a stored grid counts: weights by what it holds and by what the records tell."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -11,16 +10,18 @@ from archive.model import DeliveryState, Plan
 from courses.delivered import DeliveredDose, NotSummed, delivered_dose
 from tests import factories as made
 
-TWO_BEAMS = {"beams": (made.beam(1), made.beam(2)), "fraction_groups": (made.group(metersets=(60.0, 40.0)),)}
-TWO_GROUPS = {"fraction_groups": (made.group(1, 20), made.group(2, 5))}
+TWO_BEAMS: Mapping[str, object] = {
+    "beams": (made.beam(1), made.beam(2)),
+    "fraction_groups": (made.group(metersets=(60.0, 40.0)),),
+}
+TWO_GROUPS: Mapping[str, object] = {"fraction_groups": (made.group(1, 20), made.group(2, 5))}
 
 
 def _plan(
-    *instances: InstanceHeader, header: dict[str, object] | None = None, decisions: Sequence[Act] = (), **values: object
+    *instances: InstanceHeader, header: Mapping[str, object] | None = None, decisions: Sequence[Act] = ()
 ) -> Plan:
     """Fold the plan of these doses and records."""
-    body = replace(made.plan_header(**(header or {})), **values)  # type: ignore[arg-type]
-    dossier = made.only_dossier([made.plan(header=body), *instances], decisions)
+    dossier = made.only_dossier([made.plan(header=made.plan_header(**(header or {}))), *instances], decisions)
     return next(plan for plan in dossier.plans if plan.uid == made.uid("plan"))
 
 
@@ -40,8 +41,8 @@ def _reason(plan: Plan, *, as_planned: bool = False) -> str:
     return found.reason
 
 
-def _beam_dose(number: int, summation: str = "BEAM", **values: object) -> InstanceHeader:
-    return made.dose(f"beam {number}", summation=summation, fraction_group_number=1, beam_numbers=(number,), **values)
+def _beam_dose(number: int, summation: str = "BEAM") -> InstanceHeader:
+    return made.dose(f"beam {number}", summation=summation, fraction_group_number=1, beam_numbers=(number,))
 
 
 def test_plan_grid_when_all_fractions_were_given_then_it_counts_once() -> None:

@@ -48,7 +48,7 @@ def _item(frame: str, matrices: Iterable[Sequence[object] | Matrix]) -> Dataset:
 
 def _registration(own: str, *items: Dataset, name: str = "reg", sop_class: UID = SpatialRegistrationStorage) -> Dataset:
     made = Dataset()
-    made.SOPClassUID, made.SOPInstanceUID = sop_class, uid(name)
+    made.SOPClassUID, made.SOPInstanceUID = sop_class, UID(uid(name))
     made.PatientID, made.PatientName, made.Modality = "H-1001", "Sample^Ada", "REG"
     made.StudyInstanceUID, made.SeriesInstanceUID = uid("study"), uid("series reg")
     made.FrameOfReferenceUID = own
@@ -58,7 +58,7 @@ def _registration(own: str, *items: Dataset, name: str = "reg", sop_class: UID =
         made.RegistrationSequence = Items(items)
     made.file_meta = FileMetaDataset()
     made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    made.file_meta.MediaStorageSOPClassUID, made.file_meta.MediaStorageSOPInstanceUID = sop_class, uid(name)
+    made.file_meta.MediaStorageSOPClassUID, made.file_meta.MediaStorageSOPInstanceUID = sop_class, UID(uid(name))
     return made
 
 
