@@ -134,7 +134,7 @@ def rtdose_dataset(
     _store(dataset, dose_gy, bits)
     dataset.DoseUnits = "GY"
     dataset.DoseType = dose_type
-    dataset.DoseComment = comment[:1024]
+    dataset.DoseComment = comment[:_LO_LENGTH]
     dataset.DoseSummationType = "MULTI_PLAN" if len(plans) > 1 else "PLAN"
     dataset.ReferencedRTPlanSequence = Items(
         [_item(ReferencedSOPClassUID=p.sop_class_uid, ReferencedSOPInstanceUID=p.sop_instance_uid) for p in plans]

@@ -138,10 +138,10 @@ def _dose_dataset(composite: Composite, made: datetime) -> Dataset:
     ]
     kind = "physical" if composite.dose_type == "PHYSICAL" else "RBE-weighted"
     basis = "as planned" if any(share.as_planned for share in composite.shares) else "as delivered"
-    missing = [share.plan.header.label or share.plan.uid for share in composite.shares if share.leaves_a_gap]
-    comment = f"Draft sum of plans {basis}; unknown voxels hold the upper estimate"
-    if missing:
-        comment += f"; INCOMPLETE, without the dose of {', '.join(missing)}"
+    # Dose Comment is an LO of 64 characters; composite.json names the plans whose dose is missing.
+    comment = f"Draft {basis}; unknown voxels hold the upper estimate"
+    if composite.has_gap:
+        comment = f"Draft {basis}; INCOMPLETE, a dose given is not in it"
     dataset = rtdose_dataset(
         composite.total,
         header=_header(composite, made, f"Composite {kind} dose {basis}, draft"),
