@@ -1,6 +1,8 @@
 """Sends stored files to another node as they are (C-STORE SCU): a planning system, or our own node in the demo."""
 
+import socket
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -146,12 +148,29 @@ def _send_batch(batch: Sequence[tuple[Path, Context]], peer: Peer, calling: str)
     association = entity.associate(peer.host, peer.port, ae_title=peer.aet)
     if not association.is_established:
         raise NotSent(f"{peer.aet} at {peer.host}:{peer.port} {_why_not(association)}")
+    _send_at_once(association)
     accepted = {(str(one.abstract_syntax), str(one.transfer_syntax[0])) for one in association.accepted_contexts}
+    is_lost = False
     try:
         for path, context in batch:
-            yield _store(association, path) if context in accepted else Sent(path=path, reason=_NOT_TAKEN)
+            if context not in accepted:
+                yield Sent(path=path, reason=_NOT_TAKEN)
+            elif is_lost:
+                yield Sent(path=path, reason=_LOST)
+            else:
+                sent = _store(association, path)
+                is_lost = sent.status is None  # pynetdicom notices later, and would wait for each answer
+                yield sent
     finally:
-        association.release()
+        association.abort() if is_lost else association.release()
+
+
+def _send_at_once(association: "Association") -> None:
+    """Turn Nagle's algorithm off: with a peer's delayed acknowledgement each object would wait 40 ms and more."""
+    connection = association.dul.socket and association.dul.socket.socket
+    if connection:
+        with suppress(OSError):  # closed already: sending tells
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _why_not(association: "Association") -> str:
@@ -161,11 +180,9 @@ def _why_not(association: "Association") -> str:
 
 
 def _store(association: "Association", path: Path) -> Sent:
-    if not association.is_established:
-        return Sent(path=path, reason=_LOST)
     try:
         answer = association.send_c_store(path)
-    except RuntimeError:  # lost since we looked
+    except RuntimeError:  # it is not established any more
         return Sent(path=path, reason=_LOST)
     if "Status" not in answer:
         return Sent(path=path, reason=_LOST)
