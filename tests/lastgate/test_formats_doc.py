@@ -138,6 +138,9 @@ def test_examples_when_read_then_they_are_documents_of_their_format(kind: str) -
     assert first["format"] == _formats()[kind]
     if kind in MODELS:
         MODELS[kind].validate_python(first)
+    if kind == "dossier":
+        assert [RECEIPT.validate_python(file["receipt"]) for file in first["files"]]
+        assert [DECISION.validate_python(decision) for decision in first["decisions"]]
 
 
 def test_examples_when_the_archive_writes_a_document_then_both_have_the_same_words(archive: House) -> None:
@@ -267,14 +270,35 @@ def test_journal_when_its_chain_is_followed_by_hand_then_it_ends_at_the_signed_h
     assert "is not what was written" in _run([*follow, str(copy)], cwd=tmp_path).stderr
 
 
-def test_layout_when_an_archive_was_used_then_the_page_names_every_folder(archive: House) -> None:
-    layout = pages.section(PAGE, "What lies where")
+_PLACES = {
+    "<2>": "[0-9a-f]{2}",
+    "<patient key>": "[0-9a-f]{64}",
+    "<sha256>": "[0-9a-f]{64}",
+    "<node>": "[a-z0-9]+",
+    "<n>": "[0-9]+",
+    "<4 digits>": "[0-9]{4}",
+    "<8 digits>": "[0-9]{8}",
+    "<dossier>": "[a-z2-7]{52}",
+    "<key id>": "[0-9a-f]{16}",
+    "...": ".+",
+}
+
+
+def _shape(told: str) -> str:
+    pieces = re.split("|".join(map(re.escape, _PLACES)), told)
+    places = re.findall("|".join(map(re.escape, _PLACES)), told)
+    return re.escape(pieces[0]) + "".join(
+        _PLACES[one] + re.escape(more) for one, more in zip(places, pieces[1:], strict=True)
+    )
+
+
+def test_layout_when_an_archive_was_used_then_the_page_tells_where_each_file_lies(archive: House) -> None:
+    layout = "\n".join(pages.blocks(pages.section(PAGE, "What lies where"), ""))
+    told = {line.split("  ")[0].strip() for line in layout.splitlines() if line}
     store = _store(archive)
-    folders = {path.name for path in store.iterdir()}
-    assert {"facts", "intake", "quarantine", "sealing", "site", "vault", "journal"} <= folders
-    assert {name for name in folders if f"{name}/" not in layout and f"`{name}`" not in layout} == set()
-    receipts = {re.sub(r"\d{8}", "<8 digits>", path.name) for path in store.glob("facts/*/*/*")}
-    assert {name.replace("node1", "<node>") for name in receipts} == {
-        "r-<node>-<8 digits>.jsonl",
-        "d-<8 digits>.json",
-    }
+    names = [str(path.relative_to(store)) for path in store.rglob("*") if path.is_file()]
+    keys = [name for name in names if not name.startswith(".lastgate/")]
+    met = {shape: [key for key in keys if re.fullmatch(_shape(shape), key)] for shape in told}
+    assert {key for key in keys if not any(key in found for found in met.values())} == set()
+    not_here = {shape for shape, found in met.items() if not found}
+    assert {shape.split("/")[0] for shape in not_here} <= {"conflict", "derived", "self-test", "intake"}
