@@ -1,0 +1,157 @@
+"""What `composite -o` writes: the objects say what they are, and no two contents share a UID."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.uid import RTIonPlanStorage
+
+from archive.uids import is_own
+from courses.composite import compose
+from dose.planes import Orientation
+from lastgate.composing import compose_patient
+from lastgate.pictures import isodose_picture
+from lastgate.reception import take_in
+from lastgate.sample import Department, SamplePatient
+from lastgate.wiring import House
+from tests.acceptance.houses import local
+
+
+def _taken_in(home: Path, patient: SamplePatient, *without: Path) -> Iterator[House]:
+    with local(home) as house:
+        take_in(house, [path for path in patient.paths if path not in without])
+        yield house
+
+
+@pytest.fixture(scope="module")
+def lung(sample_department: Department, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """Two courses in one frame of reference, all there."""
+    yield from _taken_in(tmp_path_factory.mktemp("lung"), sample_department.patient("SAMPLE-0001"))
+
+
+@pytest.fixture
+def gap(sample_department: Department, tmp_path: Path) -> Iterator[House]:
+    """The same without the dose of the first course."""
+    patient = sample_department.patient("SAMPLE-0001")
+    missing = patient.courses[0].plans[0].dose_path
+    assert missing is not None
+    yield from _taken_in(tmp_path / "home", patient, missing)
+
+
+@pytest.fixture
+def protons(sample_department: Department, tmp_path: Path) -> Iterator[House]:
+    """A course of protons."""
+    yield from _taken_in(tmp_path / "home", sample_department.patient("SAMPLE-0004"))
+
+
+@pytest.fixture
+def doubtful(sample_department: Department, tmp_path: Path) -> Iterator[House]:
+    """Two courses without any record."""
+    patient = sample_department.patient("SAMPLE-0001")
+    records = [path for course in patient.courses for plan in course.plans for path in plan.record_paths]
+    yield from _taken_in(tmp_path / "home", patient, *records)
+
+
+def _written(
+    house: House, patient: str, folder: Path, *, as_planned: bool = False
+) -> tuple[dict[str, Any], Dataset, Dataset]:
+    answer = compose_patient(house, house.patient(patient), onto="", as_of=None, as_planned=as_planned, folder=folder)
+    return answer, dcmread(folder / "composite-dose.dcm"), dcmread(folder / "dose-unknown.dcm")
+
+
+@pytest.fixture(scope="module")
+def delivered(lung: House, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Dataset, Dataset]:
+    """The answer and the objects of the two courses as delivered."""
+    return _written(lung, "SAMPLE-0001", tmp_path_factory.mktemp("delivered"))
+
+
+def test_objects_when_written_then_they_lie_in_study_and_frame_of_the_image_and_name_their_plans(
+    delivered: tuple[dict[str, Any], Dataset, Dataset], sample_department: Department
+) -> None:
+    old, new = sample_department.patient("SAMPLE-0001").courses
+    answer, dose, unknown = delivered
+    for made in (dose, unknown):
+        assert (made.StudyInstanceUID, made.FrameOfReferenceUID) == (new.study_uid, new.frame_uid)
+        assert made.PatientName == "Wang^XiaoDong=王^小东"
+        assert made.InstanceCreationDate == new.last_fraction.replace("-", "")
+        assert is_own(made.SOPInstanceUID)
+        assert is_own(made.SeriesInstanceUID)
+        assert made.file_meta.MediaStorageSOPInstanceUID == made.SOPInstanceUID
+    assert dose.SeriesInstanceUID != unknown.SeriesInstanceUID
+    plans = {one.ReferencedSOPInstanceUID for one in dose.ReferencedRTPlanSequence}
+    assert plans == {course.plans[0].uid for course in (old, new)}
+    assert (dose.DoseSummationType, dose.DoseType) == ("MULTI_PLAN", "PHYSICAL")
+    assert dose.SeriesDescription == "INCOMPLETE Composite physical dose as delivered, draft"
+    assert {name for name, path in answer["files"].items() if path} == {
+        "rtdose_physical", "unknown", "picture", "report_pdf", "report_pdf_en",
+    }  # fmt: skip
+
+
+def test_objects_when_their_content_differs_then_so_do_their_uids(
+    delivered: tuple[dict[str, Any], Dataset, Dataset], lung: House, tmp_path: Path
+) -> None:
+    _, dose, unknown = delivered
+    _, planned, same = _written(lung, "SAMPLE-0001", tmp_path, as_planned=True)
+    # the planned sum has the same voxels here, but says another thing of itself; what is unknown is the same
+    assert planned.PixelData == dose.PixelData
+    assert planned.SeriesDescription == "INCOMPLETE Composite physical dose as planned, draft"
+    assert planned.SOPInstanceUID != dose.SOPInstanceUID
+    assert planned.SeriesInstanceUID != dose.SeriesInstanceUID
+    assert same.SOPInstanceUID == unknown.SOPInstanceUID
+
+
+def test_objects_when_a_plan_is_missing_then_they_say_incomplete_though_every_voxel_of_the_rest_is_known(
+    gap: House, tmp_path: Path
+) -> None:
+    answer, dose, unknown = _written(gap, "SAMPLE-0001", tmp_path)
+    assert answer["complete"] is False
+    assert "ContourSequence" not in unknown.ROIContourSequence[0]
+    assert dose.SeriesDescription == "INCOMPLETE Composite physical dose as delivered, draft"
+    assert unknown.SeriesDescription.startswith("INCOMPLETE ")
+    assert dose.DoseComment == "Draft as delivered; INCOMPLETE, a dose given is not in it"
+
+
+def test_objects_when_the_dose_is_rbe_weighted_then_they_say_so(protons: House, tmp_path: Path) -> None:
+    answer, dose, _ = _written(protons, "SAMPLE-0004", tmp_path)
+    assert answer["complete"] is True
+    assert (dose.DoseType, dose.DoseSummationType) == ("EFFECTIVE", "PLAN")
+    assert dose.SeriesDescription == "Composite RBE-weighted dose as delivered, draft"
+    (plan,) = dose.ReferencedRTPlanSequence
+    assert plan.ReferencedSOPClassUID == RTIonPlanStorage
+
+
+def test_files_when_no_dose_is_certain_then_there_is_no_picture_but_a_report(doubtful: House, tmp_path: Path) -> None:
+    answer, dose, _ = _written(doubtful, "SAMPLE-0001", tmp_path)
+    assert "picture" not in answer["files"]
+    assert not (tmp_path / "isodoses.png").exists()
+    assert (tmp_path / "composite-en.pdf").read_bytes().startswith(b"%PDF")
+    # without a session the day of the newest plan stands for the sum
+    assert (answer["as_of"], dose.InstanceCreationDate) == (None, "20260903")
+
+
+def test_composite_when_asked_for_then_the_journal_tells_it(lung: House) -> None:
+    compose_patient(lung, lung.patient("SAMPLE-0001"), onto="", as_of=None, as_planned=False, folder=None)
+    lung.journal.flush()
+    composed = [event for event in lung.journal.events() if event["act"] == "compose"]
+    assert composed[-1]["subject"].keys() == {"patient", "onto", "complete"}
+
+
+def test_picture_when_drawn_then_planes_go_through_the_hottest_voxel_and_show_the_targets_there(lung: House) -> None:
+    composite = compose(lung.patient("SAMPLE-0001"), lung.reader)
+    picture = isodose_picture(composite, lung.reader)
+    assert picture is not None
+    axial = next(one for one in picture.cuts if one.orientation is Orientation.AXIAL)
+    assert axial.ct_hu is not None
+    assert axial.dose_gy[axial.known].max() > 0.9 * composite.total.grid.max_gy
+    assert (picture.reference_gy, picture.reference_name, picture.unit) == (35.0, "prescription PTVp", "Gy")
+    target = next(one for one in picture.outlines if one.name == "PTVp")
+    place = picture.cuts.index(axial)
+    assert [bool(lines) for lines in target.lines_mm] == [n == place for n in range(3)]
+    (line,) = target.lines_mm[place]
+    assert line[0] == pytest.approx(line[-1])
+    assert picture.provenance == [
+        "LungL_60Gy: stored grid, 30 of 30 fractions, frame of reference: identity",
+        "LungL_SBRT: stored grid, 5 of 5 fractions, frame of reference: identity",
+    ]
