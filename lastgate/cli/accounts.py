@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lastgate.cli.console import JsonFlag, PasswordFile, house, out, password_of, print_json, print_table
+from lastgate.cli.console import JsonFlag, PasswordFile, house, password_of, print_json, print_table, say
 
 app = typer.Typer(help="Accounts: who may act, in which role.", no_args_is_help=True)
 
@@ -18,7 +18,7 @@ def add(
     """Make an account."""
     with house() as opened:
         made = opened.accounts.add(name, role, password_of(name, password_file, is_new=True))
-        out.print(f"Made the account {made.name} ({made.role}).")
+        say(f"Made the account {made.name} ({made.role}).")
 
 
 @app.command("list")

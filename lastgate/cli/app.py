@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lastgate.cli import accounts, desk, dose, intake, keeping, paper
-from lastgate.cli.console import BAD_INPUT, REFUSED, err
+from lastgate.cli.console import BAD_INPUT, REFUSED, complain
 
 app = typer.Typer(
     name="lastgate",
@@ -46,12 +46,8 @@ def main() -> None:
         code = _exit_code(error)
         if code is None:
             raise
-        err.print(_worded(error), style="bold red", soft_wrap=True)
-        hint = getattr(error, "advice", None) or getattr(error, "hint", "")
-        if hint:
-            err.print(hint, soft_wrap=True)
-        if hasattr(error, "code"):
-            err.print(error.code, style="dim")
+        hint = getattr(error, "advice", "") or getattr(error, "hint", "")
+        complain(_worded(error), hint=hint, code=getattr(error, "code", ""))
         sys.exit(code)
 
 

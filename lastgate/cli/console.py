@@ -2,12 +2,13 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -16,6 +17,9 @@ from rich.table import Table
 if TYPE_CHECKING:
     from archive.accounts import Account
     from lastgate.wiring import House
+
+# Escape sequences, and marks that turn the direction of what follows.
+_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 REFUSED = 1
 BAD_INPUT = 2
@@ -31,6 +35,24 @@ PasswordFile = Annotated[
 ]
 
 
+def say(text: str, *, style: str | None = None) -> None:
+    """Print a line for people; a path or name in it is never broken in two."""
+    out.print(_printable(text), style=style, soft_wrap=True)
+
+
+def complain(message: str, *, hint: str, code: str) -> None:
+    """Print what went wrong, what to do, and the code under which it is explained."""
+    err.print(_printable(message), style="bold red", soft_wrap=True)
+    for line, style in ((hint, None), (code, "dim")):
+        if line:
+            err.print(_printable(line), style=style, soft_wrap=True)
+
+
+def _printable(text: str) -> str:
+    """Show control characters instead of sending them: a label of a plan must not steer the terminal."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def print_json(body: object) -> None:
     """Print JSON in a stable form."""
     sys.stdout.write(json.dumps(body, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
@@ -44,11 +66,11 @@ def print_table(
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row))
+        table.add_row(*("" if value is None else _printable(str(value)) for value in row))
     if table.row_count:
         out.print(table)
     else:
-        out.print(empty)
+        say(empty)
 
 
 @contextmanager
@@ -81,14 +103,6 @@ def read_text(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
         raise typer.BadParameter(f"{path} can't be read: {why}") from error
-
-
-def fail(message: str, hint: str, code: int) -> "typer.Exit":
-    """Print what went wrong and what to do, and return the exit."""
-    err.print(message, style="bold red", soft_wrap=True)
-    if hint:
-        err.print(hint, soft_wrap=True)
-    return typer.Exit(code)
 
 
 def day_of(text: str) -> date:

@@ -14,10 +14,10 @@ from lastgate.cli.console import (
     day_of,
     fractions,
     house,
-    out,
     period,
     print_json,
     print_table,
+    say,
     short,
     who,
 )
@@ -132,8 +132,8 @@ def show(dossier: DossierName, as_json: JsonFlag = False) -> None:
 
 
 def _print_dossier(body: dict[str, Any]) -> None:
-    out.print(f"{who(body['patient'])}  born {body['patient']['birth_date'] or 'unknown'}", style="bold")
-    out.print(f"Dossier {body['id']}: {body['state']}, {body['instances']} objects, {period(body)}")
+    say(f"{who(body['patient'])}  born {body['patient']['birth_date'] or 'unknown'}", style="bold")
+    say(f"Dossier {body['id']}: {body['state']}, {body['instances']} objects, {period(body)}")
     rows = [
         (
             plan["label"] or plan["uid"],
@@ -161,9 +161,7 @@ def _print_dossier(body: dict[str, Any]) -> None:
         "Targets", ("Target", "Side", "Prescribed", "Delivered", "Dose"), targets, empty="No target is prescribed."
     )
     for pause in body["interruptions"]:
-        out.print(
-            f"Interrupted from {pause['last_before']} to {pause['first_after']}: {pause['weekdays_missed']} weekdays"
-        )
+        say(f"Interrupted from {pause['last_before']} to {pause['first_after']}: {pause['weekdays_missed']} weekdays")
     _print_findings(body["findings"])
 
 
@@ -220,7 +218,7 @@ def _gate_of_one(opened: "House", dossier: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"id": found.id, "state": found.state.value, "findings": findings})
     else:
-        out.print(f"Dossier {found.id}: {found.state.value}")
+        say(f"Dossier {found.id}: {found.state.value}")
         _print_findings(findings)
     if any(finding.blocks for finding in found.findings):
         raise typer.Exit(REFUSED)
@@ -255,7 +253,7 @@ def close(
         key, found = opened.dossier(dossier)
         act = Close(plan_uids=(), outcome=outcome.value, last_date=f"{day_of(last_date):%Y%m%d}", reason=reason)
         after = opened.desk.close(key, found.id, act, account=user)
-        out.print(f"Closed {short(after.id)} as {after.outcome}; it is now {after.state.value}.")
+        say(f"Closed {short(after.id)} as {after.outcome}; it is now {after.state.value}.")
 
 
 def sign(
@@ -271,7 +269,7 @@ def sign(
         key, found = opened.dossier(dossier)
         after = opened.desk.waive(key, found.id, finding, reason=reason, account=user)
         still = ", ".join(role for role in after.waivable_by if role not in {one.role for one in after.waivers})
-        out.print(f"Signed {after.id}." if after.is_waived else f"Signed {after.id}; it still needs a {still}.")
+        say(f"Signed {after.id}." if after.is_waived else f"Signed {after.id}; it still needs a {still}.")
 
 
 def deliver(
@@ -293,7 +291,7 @@ def deliver(
         act = SetDeliveryState(plan_uid=uid, delivered=was, reason=reason)
         event = Event(act="deliver", account=user.name, subject={"dossier": found.id, "plan": uid, "delivered": was})
         opened.desk.settle(key, act, account=user, event=event)
-        out.print(f"Plan {plan} is {'delivered' if was else 'not delivered'}, as {user.name} states.")
+        say(f"Plan {plan} is {'delivered' if was else 'not delivered'}, as {user.name} states.")
 
 
 def choose_dose(
@@ -322,7 +320,7 @@ def choose_dose(
         act = ChooseDose(plan_uid=uid, dose_uid=dose, reason=reason)
         event = Event(act="choose-dose", account=user.name, subject={"dossier": found.id, "plan": uid, "dose": dose})
         opened.desk.settle(key, act, account=user, event=event)
-        out.print(f"Dose {dose} counts for plan {plan}.")
+        say(f"Dose {dose} counts for plan {plan}.")
 
 
 def seal(dossier: DossierName, as_user: AsUser, password_file: PasswordFile = None) -> None:
@@ -331,7 +329,7 @@ def seal(dossier: DossierName, as_user: AsUser, password_file: PasswordFile = No
         user = account(opened, as_user, password_file)
         key, found = opened.dossier(dossier)
         after = opened.desk.seal(key, found.id, account=user)
-        out.print(f"Sealed {after.id} as version {after.version}: {len(after.instances)} objects.")
+        say(f"Sealed {after.id} as version {after.version}: {len(after.instances)} objects.")
 
 
 def _plan(found: "Dossier", name: str) -> "Plan":

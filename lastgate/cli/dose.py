@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lastgate.cli.console import JsonFlag, day_of, err, house, out, print_json, print_table, short, who
+from lastgate.cli.console import JsonFlag, day_of, err, house, print_json, print_table, say, short, who
 
 
 def register(app: typer.Typer) -> None:
@@ -49,7 +49,7 @@ def dvh(
     columns = ("Structure", "cm3", "Mean Gy", "Max Gy", "D95 Gy", "D2cc Gy")
     print_table(f"Dose as {body['basis']}", columns, rows, empty="The dossier has no structures with a volume.")
     for warning in body["warnings"]:
-        out.print(warning)
+        say(warning)
 
 
 def _figure(figure: dict[str, float | None]) -> str:
@@ -97,7 +97,7 @@ def composite(
 
 
 def _print_composite(body: dict[str, Any]) -> None:
-    out.print(f"{who(body['patient'])}  composite {body['dose_type']} dose, DRAFT", style="bold")
+    say(f"{who(body['patient'])}  composite {body['dose_type']} dose, DRAFT", style="bold")
     rows = [
         (
             short(course["dossier"]),
@@ -120,7 +120,7 @@ def _print_composite(body: dict[str, Any]) -> None:
     ]
     print_table("Structures", ("Structure", "Max Gy", "Mean Gy", "D2cc Gy", "Unknown cm3"), figures)
     for warning in body["warnings"]:
-        out.print(warning)
+        say(warning)
     for what, path in body["files"].items():
         if isinstance(path, str):
-            out.print(f"{what}: {path}")
+            say(f"{what}: {path}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lastgate.cli.console import REFUSED, JsonFlag, err, house, out, print_json, print_table
+from lastgate.cli.console import REFUSED, JsonFlag, err, house, print_json, print_table, say
 
 if TYPE_CHECKING:
     from ingest.import_folder import ImportReport
@@ -57,7 +57,7 @@ def serve() -> None:
         serve_until(
             opened,
             stop,
-            on_start=lambda port: out.print(f"{node.aet} listens on {node.host}:{port}; archive in {opened.home}"),
+            on_start=lambda port: say(f"{node.aet} listens on {node.host}:{port}; archive in {opened.home}"),
         )
 
 
@@ -101,7 +101,7 @@ def import_(
 
 def _print_report(report: "ImportReport") -> None:
     told = ", ".join(f"{count} {what}" for what, count in sorted(report.counts.items()))
-    out.print(f"{len(report.lines)} files: {told or 'none'}.")
+    say(f"{len(report.lines)} files: {told or 'none'}.")
     odd = [line for line in report.lines if line.reason]
     if odd:
         columns = ("File", "Became", "Why, and what to do")
@@ -124,9 +124,9 @@ def send(
     if as_json:
         print_json(body)
     else:
-        out.print(f"{body['stored']} of {body['objects']} objects of {found.id[:10]} are stored at {peer}.")
+        say(f"{body['stored']} of {body['objects']} objects of {found.id[:10]} are stored at {peer}.")
         for one in body["refused"]:
-            out.print(f"{one['uid']}: {one['reason']}", soft_wrap=True)
+            say(f"{one['uid']}: {one['reason']}")
     if body["refused"]:
         raise typer.Exit(REFUSED)
 

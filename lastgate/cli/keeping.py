@@ -1,10 +1,10 @@
 """Keeping the archive: fixity, index, journal."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from lastgate.cli.console import REFUSED, JsonFlag, err, house, out, print_json, print_table
+from lastgate.cli.console import REFUSED, JsonFlag, err, house, print_json, print_table, say, short
 
 
 def register(app: typer.Typer) -> None:
@@ -31,8 +31,8 @@ def verify(
         print_json({"dossiers": len(names), "problems": wrong})
     else:
         for problem in wrong:
-            out.print(problem)
-        out.print(f"{len(names)} sealed dossiers read back, {len(wrong)} problems.")
+            say(problem)
+        say(f"{len(names)} sealed dossiers read back, {len(wrong)} problems.")
     if wrong:
         raise typer.Exit(REFUSED)
 
@@ -40,7 +40,7 @@ def verify(
 def rebuild() -> None:
     """Build the index anew from the object store."""
     with house() as opened:
-        out.print(f"The index holds {opened.rebuild()} documents.")
+        say(f"The index holds {opened.rebuild()} documents.")
 
 
 def journal(
@@ -55,10 +55,10 @@ def journal(
     if as_json:
         print_json({"events": events, "verified": checked})
         return
-    rows = [(one["at"][:19], one["account"], one["act"], one["outcome"], _told(one["subject"])) for one in events]
-    print_table("Journal", ("Time (UTC)", "Who", "Act", "Outcome", "What"), rows, empty="Nothing was done yet.")
+    rows = [(one["at"][:16].replace("T", " "), one["account"], _act(one), _told(one["subject"])) for one in events]
+    print_table("Journal", ("Time (UTC)", "Who", "Act", "What"), rows, empty="Nothing was done yet.")
     if checked is not None:
-        out.print(f"The chain is whole: {checked} events, signed to the end.")
+        say(f"The chain is whole: {checked} events, signed to the end.")
 
 
 def doctor() -> None:
@@ -71,10 +71,22 @@ def doctor() -> None:
             durable = (
                 "keeps what it acknowledged through a power cut" if capable.durable_on_return else "may lose seconds"
             )
-            out.print(f"{name} store ({capable.name}): fit; it {durable}, {lock}.")
+            say(f"{name} store ({capable.name}): fit; it {durable}, {lock}.")
         opened.index.check()
-        out.print("index: readable.")
+        say("index: readable.")
 
 
-def _told(subject: dict[str, object]) -> str:
-    return ", ".join(f"{name} {str(value)[:40]}" for name, value in subject.items())
+def _act(event: dict[str, Any]) -> str:
+    act, outcome = str(event["act"]), event["outcome"]
+    return act if outcome == "done" else f"{act}: {outcome}"
+
+
+def _told(subject: dict[str, Any]) -> str:
+    """Return what an act was about: names of things by their beginnings, which name them well enough."""
+    return ", ".join(f"{name} {_brief(name, value)}" for name, value in subject.items() if name != "receipts")
+
+
+def _brief(name: str, value: object) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{count} {what}" for what, count in value.items())
+    return short(str(value)) if name in ("dossier", "patient") else str(value)

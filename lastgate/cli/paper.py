@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lastgate.cli.console import REFUSED, AsUser, PasswordFile, account, day_of, house, out, read_text
+from lastgate.cli.console import REFUSED, AsUser, PasswordFile, account, day_of, house, read_text, say
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +36,7 @@ def enter(
         act = EnterSummary(plan_uids=found.plan_uids, entries=entries_as_mapping(entries))
         event = Event(act="enter-summary", account=user.name, subject={"dossier": found.id})
         opened.desk.settle(key, act, account=user, event=event)
-        out.print(f"Entered for the summary of {found.id[:10]}.")
+        say(f"Entered for the summary of {found.id[:10]}.")
 
 
 def summary(
@@ -66,8 +66,8 @@ def summary(
             opened, record, found, languages=languages, audience=reader, account=user.name, created=day
         )
     output.write_bytes(paper.pdf)
-    out.print(f"Wrote {output} (number {paper.number}).")
+    say(f"Wrote {output} (number {paper.number}).")
     if paper.is_draft:
-        out.print("It is a DRAFT: these are not recorded yet: " + ", ".join(paper.lacking))
-        out.print("Enter them: lastgate enter DOSSIER FILE.toml --as USER (docs/summary-entries.md).")
+        say("It is a DRAFT: these are not recorded yet: " + ", ".join(paper.lacking))
+        say("Enter them: lastgate enter DOSSIER FILE.toml --as USER (docs/summary-entries.md).")
         raise typer.Exit(REFUSED)
