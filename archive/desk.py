@@ -25,6 +25,7 @@ from archive.facts import (
     PatientFacts,
     PatientKey,
     Sealed,
+    SetDeliveryState,
     Waive,
 )
 from archive.gate import Gate
@@ -121,6 +122,33 @@ class Desk:
         whole = replace(act, plan_uids=dossier.plan_uids)
         event = Event(act="close", account=account.name, subject={"dossier": dossier.id, "outcome": act.outcome})
         self.settle(key, whole, account=account, event=event, seen=facts)
+        return self.dossier(key, dossier.id)
+
+    def state_delivery(self, key: PatientKey, name: str, act: SetDeliveryState, *, account: Account) -> Dossier:
+        """State whether a plan without treatment records was delivered.
+
+        Raises
+        ------
+        Refused
+            The reason is empty, the dossier is sealed, or records of the plan say that it was delivered.
+        """
+        facts = self.facts.read(key)
+        dossier = _pick(self._fold(facts), name)
+        plan = next((plan for plan in dossier.plans if plan.uid == act.plan_uid), None)
+        if plan is None:
+            raise NotFound("The dossier has no such plan")
+        if not act.reason.strip():
+            raise Refused("A statement needs a reason", hint="Say why: --reason TEXT")
+        if dossier.state is DossierState.SEALED:
+            raise Refused("The dossier is sealed", hint="What was delivered was settled before it was sealed.")
+        if plan.fractions and not act.delivered:
+            raise Refused(
+                f"{len(plan.fractions)} recorded fraction(s) say that the plan was delivered",
+                hint="If the records are wrong, have them corrected at the machine; a statement does not undo them.",
+            )
+        subject = {"dossier": dossier.id, "plan": act.plan_uid, "delivered": act.delivered}
+        event = Event(act="deliver", account=account.name, subject=subject)
+        self.settle(key, act, account=account, event=event, seen=facts)
         return self.dossier(key, dossier.id)
 
     def seal(self, key: PatientKey, name: str, *, account: Account) -> Dossier:

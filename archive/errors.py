@@ -64,7 +64,7 @@ class SealBroken(ArchiveError):
     """A sealed dossier does not agree with its seal."""
 
     code = "LG-ARC-006"
-    hint = "Delete nothing. Repair it from a second copy, and tell the administrator today."
+    hint = "Delete nothing. Tell the administrator today: the files named are to come back from a backup."
 
 
 class ChainBroken(ArchiveError):

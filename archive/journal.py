@@ -61,6 +61,8 @@ class Journal:
         Store of the signed heads and of the nodes' public keys.
     outbox
         SQLite file on the node's own disk.
+    retain
+        Until when a segment closed now is locked; None where nothing is.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Journal:
         outbox: Path,
         key: SigningKey,
         clock: Callable[[], datetime],
+        retain: Callable[[], datetime | None] = lambda: None,
     ) -> None:
         self._locked = locked
         self._site = site
@@ -80,6 +83,7 @@ class Journal:
         self._key = key
         self._keys = KeyRing(site)
         self._clock = clock
+        self._retain = retain
         outbox.parent.mkdir(parents=True, exist_ok=True)
 
     def append(self, event: Event) -> None:
@@ -203,7 +207,10 @@ class Journal:
         body = ("\n".join(lines) + "\n").encode()
         name = self._segment_key(epoch, sequence)
         digest = hashlib.sha256(body).hexdigest()
-        self._locked.put_if_absent(name, io.BytesIO(body), sha256=digest, size_bytes=len(body))
+        version = self._locked.put_if_absent(name, io.BytesIO(body), sha256=digest, size_bytes=len(body))
+        until = self._retain()
+        if until is not None:
+            self._locked.retain_until(version, until)
         self._sign_head(epoch, sequence, end)
 
     def _mend_head(self, epoch: int, last: "_Segment") -> None:

@@ -53,7 +53,7 @@ class DoseNotAbsolute(BadDose):
     """Dose units are RELATIVE and no normalisation was given."""
 
     code = "LG-DOS-012"
-    hint = "Export the dose in gray, or enter the dose that 1.0 stands for."
+    hint = "Export the dose in gray."
 
 
 class BadStructure(DoseError):

@@ -120,7 +120,7 @@ class TooMany(BadDataSet):
     """More elements, values or levels than an archive can answer for."""
 
     code = "LG-ING-111"
-    hint = "If this is a real object of yours, raise the limit in the settings and import it again from quarantine."
+    hint = "If this is a real object of yours, report it: the limits are part of the program. Its bytes are in quarantine."
 
 
 class BadFileMeta(BadDataSet):
@@ -162,7 +162,7 @@ class TooLarge(OutOfResources):
     """The object is longer than the limit, or inflates beyond all reason."""
 
     code = "LG-ING-303"
-    hint = "If this is a real object of yours, raise the limit in the settings and send it again."
+    hint = "If this is a real object of yours, report it with its size: the limits are part of the program."
 
 
 class FilerBusy(IngestError):

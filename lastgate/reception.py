@@ -131,7 +131,18 @@ def _started(node: Node, host: str, port: int) -> int:
 
 
 def serve_until(house: House, stop: threading.Event, *, on_start: Callable[[int], None]) -> None:
-    """Receive and file until `stop` is set; events are chained into the journal every minute."""
+    """Receive and file until `stop` is set; events are chained into the journal every minute.
+
+    Before that the stores prove what the archive relies on, and seals that a crash interrupted are ended.
+
+    Raises
+    ------
+    StoreUnfit
+        A store does not keep what it must; nothing is received.
+    """
+    for store in {id(one): one for one in (house.stores.work, house.stores.locked)}.values():
+        store.self_test()
+    house.desk.resume()
     with receiving(house) as reception, reception.filing(stop):
         on_start(reception.port)
         while not stop.wait(timeout=_CHAINED_EVERY_S):

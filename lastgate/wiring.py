@@ -61,7 +61,8 @@ class House:
         """The object stores the settings name."""
         if self.settings.store.kind == "s3":
             return self._s3_stores()
-        store = FilesystemStore(self.settings.store.root or self.home / "archive")
+        # Once this node signed something there is an archive: a folder without its mark is then a disk not mounted.
+        store = FilesystemStore(self.settings.store.root or self.home / "archive", must_exist=self._key_path.exists())
         return Stores(work=store, locked=store)
 
     def _s3_stores(self) -> Stores:
@@ -81,7 +82,11 @@ class House:
     @cached_property
     def key(self) -> SigningKey:
         """The node's private key, made on first use."""
-        return SigningKey.load_or_create(self.home / "keys" / f"{self.settings.node.id}.pem")
+        return SigningKey.load_or_create(self._key_path)
+
+    @property
+    def _key_path(self) -> Path:
+        return self.home / "keys" / f"{self.settings.node.id}.pem"
 
     @cached_property
     def facts(self) -> FactStore:
@@ -103,6 +108,7 @@ class House:
             outbox=self.home / "spool" / "journal-outbox.db",
             key=self.key,
             clock=utc_now,
+            retain=self._end_of_retention,
         )
 
     @cached_property
@@ -151,6 +157,9 @@ class House:
         return Reader(self.stores.work)
 
     def _retain(self, _: Dossier) -> datetime:
+        return self._end_of_retention()
+
+    def _end_of_retention(self) -> datetime:
         now = utc_now()
         try:
             return now.replace(year=now.year + self.settings.retention_years)

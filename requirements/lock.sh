@@ -7,6 +7,7 @@ compile=(.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --ge
 "${compile[@]}" pyproject.toml --output-file requirements/runtime.lock "$@"
 "${compile[@]}" pyproject.toml --group dev --constraint requirements/runtime.lock --output-file requirements/dev.lock "$@"
 "${compile[@]}" requirements/build.in --output-file requirements/build.lock "$@"
+"${compile[@]}" requirements/ocfl.in --output-file requirements/ocfl.lock "$@"
 if grep -nE 'https?://' requirements/*.lock; then
     echo "A lock file holds a download address." >&2
     exit 1

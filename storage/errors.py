@@ -61,7 +61,7 @@ class DigestMismatch(StorageError):
     """Bytes differ from their recorded digest."""
 
     code = "LG-STO-006"
-    hint = "Do not delete anything; run `lastgate verify` and repair from a good copy."
+    hint = "Do not delete anything; run `lastgate verify`, and bring the object back from a backup."
 
 
 class Retained(StorageError):

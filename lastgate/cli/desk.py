@@ -282,15 +282,12 @@ def deliver(
 ) -> None:
     """State whether a plan without treatment records was delivered."""
     from archive.facts import SetDeliveryState
-    from archive.journal import Event
 
     with house() as opened:
         user = account(opened, as_user, password_file)
         key, found = opened.dossier(dossier)
-        uid = _plan(found, plan).uid
-        act = SetDeliveryState(plan_uid=uid, delivered=was, reason=reason)
-        event = Event(act="deliver", account=user.name, subject={"dossier": found.id, "plan": uid, "delivered": was})
-        opened.desk.settle(key, act, account=user, event=event)
+        act = SetDeliveryState(plan_uid=_plan(found, plan).uid, delivered=was, reason=reason)
+        opened.desk.state_delivery(key, found.id, act, account=user)
         say(f"Plan {plan} is {'delivered' if was else 'not delivered'}, as {user.name} states.")
 
 

@@ -8,10 +8,10 @@ import pytest
 from archive.accounts import Account, Role
 from archive.desk import is_genuine
 from archive.errors import Ambiguous, FactClash, NotFound, Refused, SealBroken
-from archive.facts import Act, ChooseDose, Close, Decision, EnterSummary, SetDeliveryState
+from archive.facts import Act, ChooseDose, Close, Decision, EnterSummary, PatientKey, SetDeliveryState
 from archive.journal import Event
 from archive.keys import KeyRing
-from archive.model import DossierState
+from archive.model import DeliveryState, Dossier, DossierState
 from tests.archive.house import (
     ADMINISTRATOR,
     DOCTOR,
@@ -347,3 +347,35 @@ def test_dossier_then_it_answers_to_the_beginning_of_its_id_and_to_aliases(house
     house.receive(far)
     with pytest.raises(Ambiguous):
         house.desk.dossier(key, "")
+
+
+def brought(house: SmallHouse, *, recorded_too: bool) -> tuple[PatientKey, Dossier]:
+    key = house.receive(one for one in course(fractions=5) if recorded_too or one.record is None)
+    (dossier,) = house.desk.record(key).dossiers
+    return key, dossier
+
+
+def test_state_delivery_of_a_plan_without_records_then_it_counts_as_stated(house: SmallHouse) -> None:
+    key, dossier = brought(house, recorded_too=False)
+    act = SetDeliveryState(plan_uid=dossier.plan_uids[0], delivered=False, reason="superseded before the first day")
+
+    after = house.desk.state_delivery(key, dossier.id, act, account=PHYSICIST)
+
+    assert after.plans[0].delivery_state is DeliveryState.NOT_DELIVERED
+    assert ("deliver", "phil") in journalled(house)
+
+
+def test_state_delivery_against_the_records_then_it_is_refused(house: SmallHouse) -> None:
+    key, dossier = brought(house, recorded_too=True)
+    act = SetDeliveryState(plan_uid=dossier.plan_uids[0], delivered=False, reason="I think so")
+
+    with pytest.raises(Refused, match="recorded fraction"):
+        house.desk.state_delivery(key, dossier.id, act, account=PHYSICIST)
+
+
+def test_state_delivery_without_a_reason_then_it_is_refused(house: SmallHouse) -> None:
+    key, dossier = brought(house, recorded_too=False)
+    act = SetDeliveryState(plan_uid=dossier.plan_uids[0], delivered=True, reason=" ")
+
+    with pytest.raises(Refused, match="reason"):
+        house.desk.state_delivery(key, dossier.id, act, account=PHYSICIST)

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class Site:
         locked: ObjectStore | None = None,
         site: ObjectStore | None = None,
         key: SigningKey | None = None,
+        until: datetime | None = None,
     ) -> Journal:
         return Journal(
             locked=locked or self.locked,
@@ -43,6 +45,7 @@ class Site:
             outbox=self.folder / f"{outbox or node}.db",
             key=key or signing_key(self.folder, node),
             clock=clock,
+            retain=lambda: until,
         )
 
     def segments(self, node: str = "n1") -> list[str]:
@@ -80,6 +83,15 @@ def test_journal_when_flushed_then_events_stand_in_order_and_the_chain_holds(sit
     assert events[0]["node"] == "n1"
     assert events[0]["at"] == clock().isoformat()
     assert journal.heads()["n1"]["sequence"] == 3
+
+
+def test_journal_when_a_term_is_set_then_every_segment_is_locked_until_its_end(site: Site) -> None:
+    until = datetime(2056, 1, 1, tzinfo=UTC)
+    fill(site.journal(until=until), segments=2)
+
+    kept = [site.locked.retention(stat.version) for stat in site.locked.list("journal/n1/")]
+
+    assert kept == [until, until]
 
 
 def test_journal_when_nothing_waits_then_flush_writes_no_segment(site: Site) -> None:

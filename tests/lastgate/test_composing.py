@@ -122,6 +122,16 @@ def test_objects_when_the_dose_is_rbe_weighted_then_they_say_so(protons: House, 
     assert plan.ReferencedSOPClassUID == RTIonPlanStorage
 
 
+def test_objects_when_sent_back_then_the_plan_keeps_its_one_dose(protons: House, tmp_path: Path) -> None:
+    answer, _, _ = _written(protons, "SAMPLE-0004", tmp_path)
+    report = take_in(protons, [tmp_path / "composite-dose.dcm", tmp_path / "dose-unknown.dcm"])
+    assert [line.disposition for line in report.lines] == ["stored", "stored"]
+    record = protons.patient("SAMPLE-0004")
+    assert sum(is_own(held.uid) for held in (*record.dossiers[0].instances, *record.unattached)) == 2
+    again, _, _ = _written(protons, "SAMPLE-0004", tmp_path)
+    assert again == answer
+
+
 def test_files_when_no_dose_is_certain_then_there_is_no_picture_but_a_report(doubtful: House, tmp_path: Path) -> None:
     answer, dose, _ = _written(doubtful, "SAMPLE-0001", tmp_path)
     assert "picture" not in answer["files"]

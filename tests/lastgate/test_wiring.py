@@ -10,6 +10,7 @@ from moto import mock_aws
 
 from archive.errors import Ambiguous, NotFound
 from archive.facts import PatientKey
+from archive.journal import Event
 from lastgate.reception import take_in
 from lastgate.sample import Department
 from lastgate.settings import IndexSettings, NodeSettings, Settings, SettingsError, StoreSettings
@@ -17,7 +18,7 @@ from lastgate.wiring import House, open_house
 from lastgate.worklist import worklist
 from search.elastic import ElasticEngine
 from search.sqlite import SqliteEngine
-from storage.errors import StorageError
+from storage.errors import StorageError, StoreUnavailable
 from storage.filesystem import FilesystemStore
 from storage.s3 import S3Store
 from tests.acceptance.houses import found, local
@@ -204,23 +205,6 @@ def test_house_when_settings_name_s3_then_vault_and_work_have_buckets_and_the_va
         assert locked.capabilities.locks_versions
 
 
-def test_take_in_when_the_store_is_s3_then_find_answers_as_on_local_disk(
-    tmp_path: Path, sample_department: Department
-) -> None:
-    folder = sample_department.patient("SAMPLE-0003").folder
-    key = _credentials(tmp_path)
-    with mock_aws(), open_house(_on_s3(tmp_path / "s3", access_key_file=key, secret_key_file=key)) as house:
-        assert set(take_in(house, [folder]).counts) == {"stored"}
-        answers = found(house)
-    with local(tmp_path / "local") as house:
-        take_in(house, [folder])
-        expected = found(house)
-    for answer in (*answers, *expected):
-        for finding in answer["findings"]:
-            finding["since"] = None  # a run may begin before midnight and end behind it
-    assert answers == expected
-
-
 def test_house_when_a_credential_is_not_in_a_file_of_its_own_then_refused(tmp_path: Path) -> None:
     good = _credentials(tmp_path)
     wrong = {
@@ -248,3 +232,16 @@ def test_close_when_the_journal_cannot_be_chained_then_the_index_is_let_go_all_t
         house.close()
     with pytest.raises(Exception, match="closed"):
         found(house)
+
+
+def test_house_when_the_disk_of_its_archive_is_not_there_then_no_empty_archive_begins(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", store=StoreSettings(root=tmp_path / "disk" / "archive"))
+    with open_house(settings) as house:
+        house.journal.append(Event(act="view", account="anybody"))
+    (tmp_path / "disk").rename(tmp_path / "unmounted")
+    (tmp_path / "disk").mkdir()
+
+    with pytest.raises(StoreUnavailable), open_house(settings) as house:
+        house.stores.work.list("facts/")
+
+    assert list((tmp_path / "disk").iterdir()) == []

@@ -115,6 +115,21 @@ def test_series_when_projected_then_it_tells_its_instances_bytes_and_dossiers(re
     assert sorted(one["uid"] for one in plans.body["plans"]) == sorted([made.uid("first"), made.uid("second")])
 
 
+def test_instances_when_projected_then_each_is_found_by_its_uid_in_exactly_one_series(record: PatientRecord) -> None:
+    held = {one.uid for dossier in record.dossiers for one in dossier.instances} | {made.uid("follow-up")}
+    found = Counter(uid for one in _of(record, Kind.SERIES) for uid in one.fields["instance_uid"])
+    assert found == Counter(held)
+
+
+def test_instance_when_it_came_after_the_seal_then_it_is_found_as_before(record: PatientRecord) -> None:
+    first, *others = record.dossiers
+    *sealed, late = first.instances
+    waiting = replace(record, dossiers=(replace(first, instances=tuple(sealed), late=(late,)), *others))
+    assert [one.fields for one in _of(waiting, Kind.SERIES)] == [one.fields for one in _of(record, Kind.SERIES)]
+    by_id = {one.body["id"]: one.fields["series_uid"] for one in _of(waiting, Kind.DOSSIER)}
+    assert late.header.series_uid in by_id[first.id]
+
+
 def test_instance_when_it_belongs_to_two_courses_then_its_series_counts_it_once(record: PatientRecord) -> None:
     assert all(any(held.uid == made.uid("reg") for held in one.instances) for one in record.dossiers)
     (series,) = [one for one in _of(record, Kind.SERIES) if one.body["uid"] == made.uid("series REG")]
