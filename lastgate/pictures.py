@@ -1,6 +1,6 @@
 """Isodose pictures of a composite: planes through the hottest voxel, over the planning image."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,30 @@ from reports.figures import IsodosePicture, Outline
 _COLOURS = ("#e31a1c", "#33a02c", "#6a3d9a", "#b15928", "#1f78b4", "#ff7f00")
 _TARGETS = frozenset({"PTV", "CTV", "GTV"})
 _PIXEL_MM = 1.0
+_WORDS: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "prescription": "prescription {target}",
+        "highest": "highest known dose",
+        "left_out": "{label}: not in the sum, see the table of courses",
+        "given": "{given} of {planned} fractions",
+        "as_planned": "{planned} fractions as planned",
+        "identity": "same frame of reference",
+        "rigid": "rigid registration",
+        "colon": ": ",
+        "comma": ", ",
+    },
+    "zh": {
+        "prescription": "处方 {target}",
+        "highest": "已知最高剂量",
+        "left_out": "{label}：未计入，见疗程表",
+        "given": "{planned}次中的{given}次",
+        "as_planned": "按计划{planned}次",
+        "identity": "同一坐标系",
+        "rigid": "刚性配准",
+        "colon": "：",
+        "comma": "，",
+    },
+}
 
 
 def isodose_picture(composite: Composite, reader: Reader, *, language: str = "en") -> IsodosePicture | None:
@@ -29,7 +53,7 @@ def isodose_picture(composite: Composite, reader: Reader, *, language: str = "en
     cuts = [cut(way, through, composite.total.grid, image=image, pixel_mm=_PIXEL_MM) for way in Orientation]
     drawn = structures_of(composite, reader).structures
     targets = [one for one in drawn if one.interpreted_type in _TARGETS][: len(_COLOURS)]
-    reference, name = _reference(composite)
+    reference, name = _reference(composite, _WORDS[language])
     return IsodosePicture(
         cuts=cuts,
         reference_gy=reference,
@@ -39,12 +63,12 @@ def isodose_picture(composite: Composite, reader: Reader, *, language: str = "en
             Outline(name=one.name, colour=colour, lines_mm=[_lines(one, plane) for plane in cuts])
             for one, colour in zip(targets, _COLOURS, strict=False)
         ],
-        provenance=_provenance(composite),
+        provenance=_provenance(composite, _WORDS[language]),
         language=language,
     )
 
 
-def _reference(composite: Composite) -> tuple[float, str]:
+def _reference(composite: Composite, words: Mapping[str, str]) -> tuple[float, str]:
     """Return what 100 percent means: the highest prescription of the course shown, else the highest known dose."""
     prescribed = [
         (target.prescribed_gy, target.name)
@@ -54,8 +78,8 @@ def _reference(composite: Composite) -> tuple[float, str]:
     ]
     if prescribed:
         dose, target = max(prescribed)
-        return dose, f"prescription {target}"
-    return composite.total.grid.max_gy, "highest known dose"
+        return dose, words["prescription"].format(target=target)
+    return composite.total.grid.max_gy, words["highest"]
 
 
 def _lines(structure: Structure, plane: PlaneCut) -> Sequence[npt.NDArray[np.float64]]:
@@ -71,17 +95,17 @@ def _lines(structure: Structure, plane: PlaneCut) -> Sequence[npt.NDArray[np.flo
     return [np.vstack([points, points[:1]])[:, :2] for points in drawn]
 
 
-def _provenance(composite: Composite) -> list[str]:
+def _provenance(composite: Composite, words: Mapping[str, str]) -> list[str]:
     lines = []
     for share in composite.shares:
         label = share.plan.header.label or share.plan.uid
         if share.reason_not_summed:
-            lines.append(f"{label}: not summed, {share.reason_not_summed}")
-        else:
-            way = share.mapping.kind if share.mapping else ""
-            planned = share.plan.fractions_planned or "?"
-            given = f"{share.plan.fraction_equivalents:g} of {planned} fractions"
-            if share.as_planned:
-                given = f"{planned} fractions as planned"
-            lines.append(f"{label}: {share.source} grid, {given}, frame of reference: {way}")
+            lines.append(words["left_out"].format(label=label))
+            continue
+        told = words["as_planned"] if share.as_planned else words["given"]
+        fractions = told.format(
+            given=f"{share.plan.fraction_equivalents:g}", planned=share.plan.fractions_planned or "?"
+        )
+        way = words[share.mapping.kind] if share.mapping else ""
+        lines.append(f"{label}{words['colon']}{fractions}{words['comma']}{way}")
     return lines

@@ -4,6 +4,7 @@ Reads the mapping that `lastgate composite --json` prints (DESIGN section 6). A 
 the report then gives the least and the most it can be, never a number in between.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -110,7 +111,10 @@ def composite_markup(
         volume_rows=volume_rows(composite, language.value, words["figure"]),
         plans=plan_rows(composite, language.value, words),
         remaining=[_sentence(item, language.value) for item in _list(composite, "remaining")],
-        warnings=[_sentence(item, language.value) for item in _list(composite, "warnings")],
+        warnings=[
+            translated(_sentence(item, language.value), language.value, words["warning"])
+            for item in _list(composite, "warnings")
+        ],
         mark="" if _approver(composite) else DRAFT_MARK,
         number=number,
         printed=created,
@@ -166,6 +170,18 @@ def _registration(registration: Mapping[str, Any], language: str, words: Mapping
 def _said(text: str, language: str, words: Mapping[str, Mapping[str, str]]) -> str:
     """Return a text of the JSON in this language; one nobody translated stays as it is."""
     return words[text][language] if text in words else text
+
+
+def translated(text: str, language: str, words: Mapping[str, Mapping[str, str]]) -> str:
+    """Return a warning in this language; its English pattern stands in the words with ``{}`` for names.
+
+    One nobody translated stays as it is: an English warning is better than none.
+    """
+    for pattern, told in words.items():
+        found = re.fullmatch(re.escape(pattern).replace(r"\{\}", "(.+?)"), text)
+        if found:
+            return told[language].format(*found.groups())
+    return text
 
 
 def structure_rows(
