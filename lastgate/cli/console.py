@@ -73,6 +73,20 @@ def print_table(
         say(empty)
 
 
+def print_cases(title: str, cases: Iterable[tuple[str, Sequence[str]]], *, empty: str = "") -> None:
+    """Print what needs sentences rather than columns: what each case is, and indented below it what to know."""
+    found = list(cases)
+    if not found:
+        if empty:
+            say(empty)
+        return
+    say(title, style="italic")
+    for name, sentences in found:
+        say(name, style="bold")
+        for sentence in filter(None, sentences):
+            say(f"   {sentence}")
+
+
 @contextmanager
 def house() -> "Iterator[House]":
     """Open the archive the settings name."""

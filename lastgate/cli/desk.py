@@ -15,6 +15,7 @@ from lastgate.cli.console import (
     fractions,
     house,
     period,
+    print_cases,
     print_json,
     print_table,
     say,
@@ -170,16 +171,16 @@ def _gy(value: float | None) -> str:
 
 
 def _print_findings(findings: list[dict[str, Any]]) -> None:
-    rows = [
-        (
-            one["id"],
-            one["severity"] if one["blocks"] or one["severity"] == "note" else "waived",
-            one["message"],
-            one["fix"],
-        )
-        for one in findings
-    ]
-    print_table("Findings", ("Finding", "Gravity", "What", "What to do"), rows, empty="Nothing holds it at the gate.")
+    cases = [(f"{one['id']}  {_gravity(one)}", (one["message"], *_signed(one), one["fix"])) for one in findings]
+    print_cases("Findings", cases, empty="Nothing holds it at the gate.")
+
+
+def _gravity(finding: dict[str, Any]) -> str:
+    return str(finding["severity"]) if finding["blocks"] or finding["severity"] == "note" else "waived"
+
+
+def _signed(finding: dict[str, Any]) -> list[str]:
+    return [f"Signed by {one['account']} ({one['role']}): {one['reason']}" for one in finding["waivers"]]
 
 
 def gate(
@@ -200,14 +201,9 @@ def gate(
         for one in body["dossiers"]
     ]
     print_table("At the gate", ("Dossier", "Patient", "Treated", "State", "Findings"), rows, empty="No dossier waits.")
-    if body["unattached"]:
-        loose = [
-            (who(one["patient"]), len(one["unattached"]), one["findings"][0]["message"]) for one in body["unattached"]
-        ]
-        print_table("Belongs to no course", ("Patient", "Objects", "What"), loose)
-    if body["quarantine"]:
-        kept = [(one["sha256"][:12], one["reason"], one["name"], one["message"]) for one in body["quarantine"]]
-        print_table("Quarantine", ("Object", "Reason", "Name", "What"), kept)
+    loose = [(who(one["patient"]), [each["message"] for each in one["findings"]]) for one in body["unattached"]]
+    print_cases("Belongs to no course", loose)
+    print_cases("Quarantine", [(f"{one['name']}  {one['reason']}", (one["message"],)) for one in body["quarantine"]])
 
 
 def _gate_of_one(opened: "House", dossier: str, *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lastgate.cli.console import REFUSED, JsonFlag, err, house, print_json, print_table, say
+from lastgate.cli.console import REFUSED, JsonFlag, err, house, print_cases, print_json, say
 
 if TYPE_CHECKING:
     from ingest.import_folder import ImportReport
@@ -79,9 +79,12 @@ def import_(
     columns = (
         TextColumn("Importing {task.completed} files"),
         BarColumn(pulse_style="cyan"),
-        TextColumn("{task.fields[name]}"),
+        TextColumn("{task.fields[name]}", markup=False),
     )
-    with house() as opened, Progress(*columns, console=err, disable=as_json, transient=True) as progress:
+    with (
+        house() as opened,
+        Progress(*columns, console=err, disable=as_json or not err.is_terminal, transient=True) as progress,
+    ):
         # Without an issuer it is the site's own, as for patient IDs in DICOM files that name none.
         whose = Identifier(value=value, issuer=issuer or opened.settings.node.issuer) if value else None
         task = progress.add_task("import", total=None, name="")
@@ -102,10 +105,8 @@ def import_(
 def _print_report(report: "ImportReport") -> None:
     told = ", ".join(f"{count} {what}" for what, count in sorted(report.counts.items()))
     say(f"{len(report.lines)} files: {told or 'none'}.")
-    odd = [line for line in report.lines if line.reason]
-    if odd:
-        columns = ("File", "Became", "Why, and what to do")
-        print_table("To look at", columns, [(line.path, line.disposition, line.reason) for line in odd])
+    odd = [(f"{line.path}  {line.disposition}", (line.reason,)) for line in report.lines if line.reason]
+    print_cases("To look at", odd)
 
 
 def send(
@@ -138,7 +139,5 @@ def quarantine(as_json: JsonFlag = False) -> None:
     if as_json:
         print_json(rows)
         return
-    shown = [(one["sha256"][:12], one["reason"], one["name"], one["message"], one["hint"]) for one in rows]
-    print_table(
-        "Quarantine", ("Object", "Reason", "Name", "What", "What to do"), shown, empty="Nothing is in quarantine."
-    )
+    cases = [(f"{one['name']}  {one['reason']}  {one['sha256'][:12]}", (one["message"], one["hint"])) for one in rows]
+    print_cases("Quarantine", cases, empty="Nothing is in quarantine.")

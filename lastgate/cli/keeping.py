@@ -24,7 +24,9 @@ def verify(
         names = [opened.dossier(dossier)[1].id] if dossier else list(opened.vault.dossiers())
         wrong = [
             problem
-            for name in track(names, description="Reading back", console=err, disable=as_json, transient=True)
+            for name in track(
+                names, description="Reading back", console=err, disable=as_json or not err.is_terminal, transient=True
+            )
             for problem in opened.vault.check(name)
         ]
     if as_json:
