@@ -120,7 +120,7 @@ class TooMany(BadDataSet):
     """More elements, values or levels than an archive can answer for."""
 
     code = "LG-ING-111"
-    hint = "If this is a real object of yours, report it: the limits are part of the program. Its bytes are in quarantine."
+    hint = "If this is a real object of yours, report it: limits are part of the program. Its bytes are in quarantine."
 
 
 class BadFileMeta(BadDataSet):
