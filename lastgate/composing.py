@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +18,7 @@ from archive.uids import own_uid
 from courses.answers import composite_answer
 from courses.composite import Composite, compose
 from dose.write import INCOMPLETE, ObjectHeader, PlanReference, rtdose_dataset, unknown_structure_set
-from lastgate.pictures import isodose_picture
+from lastgate.pictures import in_language, isodose_picture
 from lastgate.wiring import House
 from reports.composite import render_composite
 from reports.figures import render_png
@@ -59,7 +58,7 @@ def _write(house: House, composite: Composite, answer: dict[str, Any], folder: P
     names |= {"report_pdf": "composite-zh.pdf", "report_pdf_en": "composite-en.pdf"}
     answer["files"].update({what: str(folder / name) for what, name in names.items()})
     for what, language in (("report_pdf", Language.ZH), ("report_pdf_en", Language.EN)):
-        drawn = replace(picture, language=language.value) if picture is not None else None
+        drawn = in_language(picture, composite, language.value) if picture is not None else None
         body = render_composite(
             answer, picture=drawn, created=made, number=dose[:12], language=language, typeface=typeface
         )

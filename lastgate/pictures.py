@@ -1,6 +1,7 @@
 """Isodose pictures of a composite: planes through the hottest voxel, over the planning image."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +67,13 @@ def isodose_picture(composite: Composite, reader: Reader, *, language: str = "en
         provenance=_provenance(composite, _WORDS[language]),
         language=language,
     )
+
+
+def in_language(picture: IsodosePicture, composite: Composite, language: str) -> IsodosePicture:
+    """Return a picture of this composite with its words in another language; the planes are not cut again."""
+    words = _WORDS[language]
+    _, name = _reference(composite, words)
+    return replace(picture, language=language, reference_name=name, provenance=_provenance(composite, words))
 
 
 def _reference(composite: Composite, words: Mapping[str, str]) -> tuple[float, str]:

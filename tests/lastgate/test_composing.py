@@ -12,7 +12,7 @@ from archive.uids import is_own
 from courses.composite import compose
 from dose.planes import Orientation
 from lastgate.composing import compose_patient
-from lastgate.pictures import isodose_picture
+from lastgate.pictures import in_language, isodose_picture
 from lastgate.reception import take_in
 from lastgate.sample import Department, SamplePatient
 from lastgate.wiring import House
@@ -165,3 +165,7 @@ def test_picture_when_drawn_then_planes_go_through_the_hottest_voxel_and_show_th
         "LungL_60Gy: 30 of 30 fractions, same frame of reference",
         "LungL_SBRT: 5 of 5 fractions, same frame of reference",
     ]
+    chinese = in_language(picture, composite, "zh")
+    assert chinese.cuts is picture.cuts
+    assert (chinese.language, chinese.reference_name) == ("zh", "处方 PTVp")
+    assert chinese.provenance[1] == "LungL_SBRT：5次中的5次，同一坐标系"
