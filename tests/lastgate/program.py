@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+PROGRAM = Path(sys.executable).with_name("lastgate")
 PASSWORD = "correct horse"
 
 

@@ -12,13 +12,12 @@ import pytest
 from lastgate.sample import Department
 from tests.acceptance import dcmtk
 from tests.ingest.datasets import write_file
-from tests.lastgate.program import PASSWORD, Told, environment, lastgate
+from tests.lastgate.program import PASSWORD, PROGRAM, Told, environment, lastgate
 
 COMMANDS = (
     "demo", "serve", "import", "send", "quarantine", "find", "show", "gate", "close", "sign", "deliver", "seal",
     "choose-dose", "dvh", "composite", "enter", "summary", "verify", "rebuild", "journal", "doctor", "account",
 )  # fmt: skip
-PROGRAM = Path(sys.executable).with_name("lastgate")
 
 
 @pytest.fixture(scope="module")
