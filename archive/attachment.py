@@ -72,7 +72,8 @@ def _attach_to_plans(course: tuple[Plan, ...], catalogue: Catalogue) -> Draft:
         frame = _frame(plan)
         structures = plan.structure_sets
         if not structures and (plan.held or plan.doses):
-            structures = catalogue.in_frame(frame, InstanceKind.STRUCTURES)
+            candidates = catalogue.in_frame(frame, InstanceKind.STRUCTURES)
+            structures = tuple(held for held in candidates if not is_own(held.uid))
             draft = draft.with_more(structures, by_frame=True)
         draft = _attach_images(draft, frame, structures, catalogue)
     return draft

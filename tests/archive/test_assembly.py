@@ -26,6 +26,7 @@ from archive.facts import (
 from archive.gate import Gate
 from archive.headers import InstanceHeader, PatientHeader
 from archive.model import Dossier, DossierState, PatientRecord
+from archive.uids import own_uid
 from tests.factories import (
     MONDAY,
     PATIENT,
@@ -416,3 +417,12 @@ def test_fold_of_facts_of_another_key_then_the_key_is_kept() -> None:
     renamed = PatientFacts(key="other", receipts=some.receipts, decisions=())  # type: ignore[arg-type]
 
     assert {one.patient_key for one in fold(renamed, gate=Gate()).dossiers} == {"other"}
+
+
+def test_fold_when_our_own_dose_unknown_comes_back_then_it_is_no_structure_set_of_the_plan() -> None:
+    lone = [plan(structures=""), dose()]
+    ours = replace(structures("unknown"), sop_instance_uid=own_uid("unknown"))
+
+    dossier = only_dossier([*lone, ours])
+
+    assert "STRUCTURES-MISSING" in codes(dossier)
