@@ -38,7 +38,7 @@ from lastgate.settings import NodeSettings, Settings
 from lastgate.wiring import House, open_house
 from reports.entries import entries_as_mapping, entries_from_text
 from reports.render import Audience, Language
-from search.base import Kind
+from search.kinds import Kind
 from search.query import Query
 
 SENDER = "DEMO_TPS"

@@ -21,7 +21,8 @@ from archive.model import Dossier, PatientRecord
 from archive.signing import SigningKey
 from archive.vault import Vault
 from lastgate.settings import Settings, SettingsError
-from search.base import Engine, Hit, Kind
+from search.base import Engine, Hit
+from search.kinds import Kind
 from search.projection import documents
 from search.query import Query
 from search.refresh import PatientFold, Refresher

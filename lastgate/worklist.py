@@ -3,7 +3,7 @@
 from typing import Any
 
 from lastgate.wiring import House
-from search.base import Kind
+from search.kinds import Kind
 from search.query import Query
 
 

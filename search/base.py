@@ -6,8 +6,9 @@ each with a plain evaluation in memory: same hits, same order.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from search.kinds import Kind
 
 if TYPE_CHECKING:
     from search.documents import Document
@@ -16,15 +17,6 @@ if TYPE_CHECKING:
 
 INDEX_FORMAT: Final = 1
 """Grows whenever fields, tokens or sort keys change, so that an index is never read by rules it was not written by."""
-
-
-class Kind(StrEnum):
-    """What a document stands for."""
-
-    PATIENT = "patient"
-    DOSSIER = "dossier"
-    SERIES = "series"
-    PLAN = "plan"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from search.base import Kind
 from search.errors import BadDocument
 from search.fields import FIELDS, FieldReader
+from search.kinds import Kind
 from search.query import Order
 from search.tokens import exact, whole
 

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from search.base import Hit, Kind, Page, PatientVersions, Rebuild, Stored
+from search.base import Hit, Page, PatientVersions, Rebuild, Stored
 from search.documents import Document
 from search.elastic_indices import Generation, Generations
 from search.elastic_requests import BUSY, BulkAction, as_query, send_bulk, translated
 from search.errors import IndexRefused, IndexUnavailable, RebuildSuperseded
+from search.kinds import Kind
 from search.query import Query, condition, decode_cursor, encode_cursor
 
 if TYPE_CHECKING:

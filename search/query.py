@@ -13,7 +13,6 @@ from enum import Enum
 from typing import Final
 
 from search import names
-from search.base import Kind
 from search.conditions import (
     EVERYTHING,
     NOTHING,
@@ -27,6 +26,7 @@ from search.conditions import (
     any_of,
 )
 from search.errors import BadQuery
+from search.kinds import Kind
 from search.tokens import MAX_TOKEN_CHARS, exact, parts, whole, words
 
 MAX_LIMIT: Final = 1000

@@ -5,9 +5,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from search.base import Engine, Kind, PatientVersions, Rebuild, Stored
+from search.base import Engine, PatientVersions, Rebuild, Stored
 from search.documents import Document, patient_id, tombstone
 from search.errors import BadDocument, SearchError
+from search.kinds import Kind
 
 _BATCH: Final = 1000
 

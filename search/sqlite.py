@@ -18,7 +18,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from search.base import INDEX_FORMAT, Hit, Kind, Page, PatientVersions, Rebuild, Stored
+from search.base import INDEX_FORMAT, Hit, Page, PatientVersions, Rebuild, Stored
 from search.conditions import Condition
 from search.documents import Document
 from search.errors import (
@@ -29,6 +29,7 @@ from search.errors import (
     IndexUnavailable,
     RebuildSuperseded,
 )
+from search.kinds import Kind
 from search.query import Query, condition, decode_cursor, encode_cursor
 from search.sqlite_conditions import cheap_lookups, where
 from search.sqlite_tables import (

@@ -79,7 +79,7 @@ def find(
     as_json: JsonFlag = False,
 ) -> None:
     """Find dossiers."""
-    from search.base import Kind
+    from search.kinds import Kind
     from search.query import Query
 
     query = Query(

@@ -10,7 +10,7 @@ from uuid import uuid4
 from archive.answers import dossier_answer
 from lastgate.settings import IndexSettings, NodeSettings, Settings, StoreSettings
 from lastgate.wiring import House, open_house
-from search.base import Kind
+from search.kinds import Kind
 from search.query import Query
 from tests.servers.seaweedfs import Seaweed
 

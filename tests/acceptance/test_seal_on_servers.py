@@ -11,7 +11,7 @@ from archive.ocfl import object_folder
 from lastgate.reception import take_in
 from lastgate.sample import Department
 from lastgate.wiring import House
-from search.base import Kind
+from search.kinds import Kind
 from search.query import Query
 from storage.base import Version
 from storage.errors import Retained

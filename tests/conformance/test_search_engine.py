@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.base import Engine, Kind, Page
+from search.base import Engine, Page
 from search.documents import Document, dossier_document, patient_document, tombstone
 from search.elastic import connect
 from search.errors import BadQuery, RebuildSuperseded
+from search.kinds import Kind
 from search.query import Order, Query, decode_cursor
 from search.sqlite import SqliteEngine
 from tests.conformance.search_reference import (

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from search.base import Kind
 from search.documents import (
     Document,
     body_text,
@@ -16,6 +15,7 @@ from search.documents import (
 )
 from search.errors import BadDocument
 from search.fields import FIELDS, sort_keys
+from search.kinds import Kind
 
 PATIENT: dict[str, Any] = {
     "ids": [{"value": "00123", "issuer": "HOSPITAL", "kind": "mr"}, {"value": "X9", "issuer": None, "kind": None}],

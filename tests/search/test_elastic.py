@@ -11,7 +11,6 @@ from typing import Any, Final
 import pytest
 from elasticsearch import Elasticsearch
 
-from search.base import Kind
 from search.documents import Document, patient_document
 from search.elastic import ElasticEngine, connect
 from search.elastic_requests import as_query
@@ -23,6 +22,7 @@ from search.errors import (
     IndexUnavailable,
     RebuildSuperseded,
 )
+from search.kinds import Kind
 from search.query import Query
 
 _numbers = count()

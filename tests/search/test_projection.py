@@ -10,8 +10,8 @@ import pytest
 from archive.answers import dossier_answer
 from archive.facts import Act
 from archive.model import PatientRecord
-from search.base import Kind
 from search.documents import Document, body_text
+from search.kinds import Kind
 from search.projection import documents
 from search.query import Query
 from search.refresh import PatientFold, Refresher

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.base import Kind
 from search.conditions import (
     EVERYTHING,
     NOTHING,
@@ -22,6 +21,7 @@ from search.conditions import (
     literal_prefix,
 )
 from search.errors import BadQuery
+from search.kinds import Kind
 from search.query import Order, Query, condition, decode_cursor, encode_cursor, iso_date
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from search.base import Kind
 from search.documents import patient_document
+from search.kinds import Kind
 from search.query import Query
 from search.sqlite import SqliteEngine
 

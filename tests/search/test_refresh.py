@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.base import Engine, Kind
+from search.base import Engine
 from search.documents import Document, dossier_document, patient_document, patient_id
 from search.errors import BadDocument
+from search.kinds import Kind
 from search.query import Query
 from search.refresh import PatientFold, Refresher
 from search.sqlite import SqliteEngine

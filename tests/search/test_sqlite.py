@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from search import sqlite
-from search.base import Kind
 from search.documents import Document, patient_document
 from search.errors import (
     IndexDamaged,
@@ -26,6 +25,7 @@ from search.errors import (
     IndexUnavailable,
     SearchError,
 )
+from search.kinds import Kind
 from search.query import Query, condition
 from search.sqlite import SqliteEngine
 from search.sqlite_conditions import where
@@ -78,7 +78,7 @@ def test_reader_in_another_process_sees_each_put_and_each_switch(engine: SqliteE
     program = """
         import sys
         from pathlib import Path
-        from search.base import Kind
+        from search.kinds import Kind
         from search.query import Query, condition
         from search.sqlite import SqliteEngine
         engine = SqliteEngine(Path(sys.argv[1]), read_only=True)
