@@ -13,6 +13,8 @@ from pydicom.tag import BaseTag
 _DEFAULT_REPERTOIRE: Final = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 _TEXT_VRS: Final = frozenset({"PN", "LO", "SH", "LT", "ST", "UT", "UC"})
 _SINGLE_VRS: Final = frozenset({"LT", "ST", "UT"})  # a backslash in these is text, not a separator (PS3.5 6.2)
+_NUMBER_STRING_VRS: Final = frozenset({"DS", "IS"})
+_BINARY_NUMBER_VRS: Final = frozenset({"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD"})
 _GUESSES: Final = ("utf-8", "gb18030")
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _REPLACED: Final = "\ufffd"
@@ -59,6 +61,9 @@ class Reader:
 
     def numbers(self, keyword: str) -> tuple[float, ...]:
         """Return all values as finite numbers; empty (flagged) if one of them is not."""
+        if self._is_binary_for_text(keyword):
+            self._flag(keyword)
+            return ()
         texts = [text for value in self._values(keyword) if (text := self._clean(value))]
         numbers = tuple(float(text) for text in texts if _NUMBER.fullmatch(text))
         if len(numbers) < len(texts) or not all(map(math.isfinite, numbers)):
@@ -126,6 +131,16 @@ class Reader:
         except Exception:  # noqa: BLE001 - pydicom raises seven kinds of exception on bad values (found by fuzzing)
             self._flag(keyword)
             return None
+
+    def _is_binary_for_text(self, keyword: str) -> bool:
+        """Whether a decimal or integer string (DS, IS) is declared a binary number.
+
+        Whether its bytes are digits or a number can't be told: "25" taken for US is 13618 fractions.
+        """
+        tag = tag_for_keyword(keyword)
+        if tag is None or tag not in self.dataset or dictionary_VR(tag) not in _NUMBER_STRING_VRS:
+            return False
+        return self.dataset.get_item(tag).VR in _BINARY_NUMBER_VRS
 
     def _guess(self, tag: BaseTag, keyword: str) -> list[str] | None:
         """Return text of undeclared encoding: many Chinese systems write GBK or UTF-8 and declare nothing."""
