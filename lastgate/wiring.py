@@ -197,6 +197,8 @@ class House:
     def dossier(self, name: str) -> tuple[PatientKey, Dossier]:
         """Return the dossier with this id, an alias, or the beginning of one.
 
+        A plan that came under two patients gives two dossiers of one id: ``DOSSIER@PATIENT`` tells them apart.
+
         Raises
         ------
         NotFound, Ambiguous
@@ -204,16 +206,25 @@ class House:
         """
         if not name.strip():
             raise NotFound("No dossier is named")
+        beginning, _, whose = name.partition("@")
+        persons = self._persons(whose) if whose else None
         found = {}
-        for hit in self.hits(Query(kind=Kind.DOSSIER, text=name)):
+        for hit in self.hits(Query(kind=Kind.DOSSIER, text=beginning)):
             known = (hit.body["id"], *hit.body.get("aliases", ()))
-            if any(one.startswith(name.lower()) for one in known):
-                found[hit.body["id"]] = PatientKey(hit.patient_key)
+            is_meant = persons is None or PatientKey(hit.patient_key) in persons
+            if is_meant and any(one.startswith(beginning.lower()) for one in known):
+                found[hit.body["id"], PatientKey(hit.patient_key)] = hit.body
         if not found:
             raise NotFound(f"There is no dossier {name!r}")
+        if len({key for _, key in found}) > 1 and len({identity for identity, _ in found}) == 1:
+            raise Ambiguous(
+                f"{len(found)} patients have a dossier {name!r}",
+                hint="Add the patient: DOSSIER@ID or DOSSIER@ISSUER/ID.",
+            )
         if len(found) > 1:
-            raise Ambiguous(f"{name!r} fits {len(found)} dossiers: {', '.join(sorted(found)[:MOST_NAMED])} ...")
-        identity, key = next(iter(found.items()))
+            named = sorted({identity for identity, _ in found})[:MOST_NAMED]
+            raise Ambiguous(f"{name!r} fits {len(found)} dossiers: {', '.join(named)} ...")
+        ((identity, key),) = found
         return key, self.desk.dossier(key, identity)
 
     def patient(self, name: str) -> PatientRecord:

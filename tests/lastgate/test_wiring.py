@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pydicom
 import pytest
 from moto import mock_aws
 
@@ -84,6 +85,25 @@ def test_patient_when_named_by_a_dossier_then_is_the_one_it_belongs_to(house: Ho
 def test_patient_when_the_name_is_not_exactly_an_identifier_then_not_found(house: House, name: str) -> None:
     with pytest.raises(NotFound):
         house.patient(name)
+
+
+def test_dossier_when_two_patients_have_one_plan_then_refused_until_the_patient_is_named(
+    tmp_path: Path, sample_department: Department
+) -> None:
+    plan = sample_department.patient("SAMPLE-0003").courses[0].plans[0].path
+    other = pydicom.dcmread(plan)
+    other.PatientID = "SOMEBODY-ELSE"
+    other.save_as(tmp_path / "other.dcm")
+    with local(tmp_path / "home") as house:
+        take_in(house, [plan, tmp_path / "other.dcm"])
+        (identity,) = {answer["id"] for answer in found(house)}
+
+        with pytest.raises(Ambiguous, match="2 patients") as raised:
+            house.dossier(identity[:10])
+        named = [house.dossier(f"{identity[:10]}@{who}")[1] for who in ("SAMPLE-0003", "SOMEBODY-ELSE")]
+
+    assert "DOSSIER@ID" in raised.value.advice
+    assert [one.person.identifiers[0].value for one in named] == ["SAMPLE-0003", "SOMEBODY-ELSE"]
 
 
 @pytest.fixture
