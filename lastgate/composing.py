@@ -22,7 +22,6 @@ from lastgate.pictures import in_language, isodose_picture
 from lastgate.wiring import House
 from reports.composite import render_composite
 from reports.figures import render_png
-from reports.fonts import Typeface
 from reports.render import Language
 
 _MODEL = "Lastgate"
@@ -50,7 +49,7 @@ def _write(house: House, composite: Composite, answer: dict[str, Any], folder: P
     dose = _save(house, _dose_dataset(composite, made), folder / names["rtdose_physical"])
     unknown = _save(house, _unknown_dataset(composite, made), folder / names["unknown"])
     answer["digests"] = {"rtdose_physical": dose, "unknown": unknown}
-    typeface = Typeface()
+    typeface = house.typeface
     picture = isodose_picture(composite, house.reader)
     if picture is not None:
         names["picture"] = "isodoses.png"
