@@ -55,6 +55,7 @@ class House:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.acting = settings.node.id  # whoever gives an account at the command line acts from then on
         self.home = settings.home.absolute()
 
     @cached_property

@@ -89,16 +89,24 @@ def print_cases(title: str, cases: Iterable[tuple[str, Sequence[str]]], *, empty
 
 @contextmanager
 def house() -> "Iterator[House]":
-    """Open the archive the settings name."""
+    """Open the archive the settings name; what is refused to somebody goes to the journal."""
+    from archive.errors import Refused
+    from archive.journal import Event
     from lastgate.settings import load_settings
     from lastgate.wiring import open_house
 
     with open_house(load_settings()) as opened:
-        yield opened
+        try:
+            yield opened
+        except Refused as error:
+            event = Event(act="refuse", account=opened.acting, subject={"why": str(error)}, outcome="refused")
+            opened.journal.append(event)
+            raise
 
 
 def account(opened: "House", name: str, password_file: Path | None) -> "Account":
     """Ask who is acting and check it."""
+    opened.acting = name
     return opened.accounts.check(name, password_of(name, password_file))
 
 

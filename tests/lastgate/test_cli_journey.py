@@ -158,3 +158,11 @@ def test_journey_when_the_journal_is_verified_then_it_tells_every_act_in_order(j
     assert [act for act in acts if act in told] == list(told)
     who = {event["act"]: event["account"] for event in body["events"]}
     assert (who["sign"], who["close"], who["seal"]) == ("physicist", "doctor", "file-manager")
+
+
+def test_journey_when_an_act_is_refused_then_the_journal_says_to_whom_and_why(journey: Journey) -> None:
+    refused = [event for event in journey.told["journal"].json["events"] if event["act"] == "refuse"]
+    assert {event["outcome"] for event in refused} == {"refused"}
+    assert ("doctor", "A doctor may not sign DOSE-MISSING") in {
+        (event["account"], event["subject"]["why"]) for event in refused
+    }
