@@ -6,7 +6,9 @@ guard stands where the socket is read.
 """
 
 import socket
+import struct
 import time
+from contextlib import suppress
 from socketserver import BaseServer
 from typing import Any
 from uuid import uuid4
@@ -15,6 +17,7 @@ from pynetdicom.association import Association
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 PDU_HEADER_BYTES = 6
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class PduGuard:
@@ -67,16 +70,21 @@ class PduGuard:
             self.cut()
             raise
         finally:
-            self._connection.settimeout(None)
+            with suppress(OSError):  # it was cut
+                self._connection.settimeout(None)
         acknowledge_at_once(self._connection)
         return count
 
     def cut(self) -> None:
-        """End the connection in both directions; who reads next sees its end."""
-        try:
-            self._connection.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # the peer was quicker
+        """Reset the connection at once.
+
+        A mere shutdown is not enough: Linux goes on taking what an endless
+        sender sends, and pynetdicom leaves the socket of a connection it
+        believes closed to the garbage collector, so the peer would hang.
+        """
+        with suppress(OSError):  # the peer was quicker
+            self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._connection.close()
 
 
 def acknowledge_at_once(connection: socket.socket) -> None:
