@@ -5,7 +5,6 @@ Receipts tell what arrived, decisions what a person settled. They lie under
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from archive.errors import FactClash, FactDamaged, FormatTooNew
 from archive.headers import Identifier, InstanceHeader
 from storage.base import ObjectStore
+from storage.documents import put_document
 from storage.errors import KeyTaken
 
 PatientKey = NewType("PatientKey", str)
@@ -247,7 +247,7 @@ class FactStore:
         for attempt in range(_ATTEMPTS):
             name = f"{_folder(key)}/r-{self._node}-{number + attempt:08d}.jsonl"
             try:
-                _put(self._store, name, body)
+                put_document(self._store, name, body)
             except KeyTaken:
                 continue
             return name
@@ -263,7 +263,7 @@ class FactStore:
         """
         name = f"{_folder(key)}/d-{decision.number:08d}.json"
         try:
-            _put(self._store, name, DECISION.dump_json(decision) + b"\n")
+            put_document(self._store, name, DECISION.dump_json(decision) + b"\n")
         except KeyTaken as error:
             raise FactClash("Somebody else decided something about this patient a moment ago") from error
         return name
@@ -303,10 +303,6 @@ def _folder(key: PatientKey) -> str:
 def _line(receipt: Receipt) -> bytes:
     values = RECEIPT.dump_python(receipt, mode="json", exclude_defaults=True)
     return json.dumps({"format": receipt.format, **values}, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-
-
-def _put(store: ObjectStore, key: str, body: bytes) -> None:
-    store.put_if_absent(key, io.BytesIO(body), sha256=hashlib.sha256(body).hexdigest(), size_bytes=len(body))
 
 
 def _parse(adapter: TypeAdapter[_T], body: bytes, key: str) -> _T:

@@ -9,8 +9,6 @@ rebuilt from the journal: it is evidence.
 """
 
 import fcntl
-import hashlib
-import io
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -25,6 +23,7 @@ from archive.errors import ChainBroken
 from archive.keys import KeyRing
 from archive.signing import SigningKey, canonical, is_signed
 from storage.base import ObjectStore
+from storage.documents import put_document
 from storage.errors import ObjectMissing
 
 SEGMENT_EVENTS = 1000
@@ -206,8 +205,7 @@ class Journal:
             lines.append(json.dumps({**entry, "hash": end}, ensure_ascii=False, separators=(",", ":")))
         body = ("\n".join(lines) + "\n").encode()
         name = self._segment_key(epoch, sequence)
-        digest = hashlib.sha256(body).hexdigest()
-        version = self._locked.put_if_absent(name, io.BytesIO(body), sha256=digest, size_bytes=len(body))
+        version = put_document(self._locked, name, body)
         until = self._retain()
         if until is not None:
             self._locked.retain_until(version, until)

@@ -8,7 +8,6 @@ stands the dossier is not sealed.
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from archive.fixity import SEAL_FORMAT, Fixity
 from archive.keys import KeyRing
 from archive.ocfl import Inventory
 from storage.base import ObjectStore, Version
+from storage.documents import put_document
 from storage.errors import DigestMismatch, KeyTaken, ObjectMissing
 from storage.reading import read_back
 
@@ -106,7 +106,7 @@ class Vault:
         key = f"sealing/{plan.dossier}/v{plan.version}.json"
         body = _PLAN.dump_json(plan) + b"\n"
         try:
-            _put(self._work, key, body)
+            put_document(self._work, key, body)
         except KeyTaken:
             return _PLAN.validate_json(self._work.read_bytes(key))
         return plan
@@ -155,7 +155,7 @@ class Vault:
             f"{number}/{ocfl.SIDECAR}": ocfl.sidecar(inventory),
         }
         for path, body in own.items():
-            written[path] = _put(self._locked, f"{folder}/{path}", body)
+            written[path] = put_document(self._locked, f"{folder}/{path}", body)
         self._lock(written.values(), retain_until)
         self._declare(folder, inventory, is_first=plan.version == 1)
         return {path: version.version_id for path, version in written.items() if version.version_id}
@@ -204,7 +204,7 @@ class Vault:
         self._replace(f"{folder}/{ocfl.SIDECAR}", ocfl.sidecar(inventory))
         self._replace(f"{folder}/{ocfl.INVENTORY}", inventory)
         if is_first:
-            _put(self._locked, f"{folder}/{ocfl.OBJECT_DECLARATION}", ocfl.declaration())
+            put_document(self._locked, f"{folder}/{ocfl.OBJECT_DECLARATION}", ocfl.declaration())
 
     def _replace(self, key: str, body: bytes) -> None:
         try:
@@ -223,7 +223,7 @@ class Vault:
 
     def _ensure_root(self) -> None:
         for key, body in ocfl.root_files(README).items():
-            _put(self._locked, key, body)
+            put_document(self._locked, key, body)
 
 
 def seal_body(
@@ -238,7 +238,3 @@ def seal_body(
         **act,
         "journal_heads": dict(heads),
     }
-
-
-def _put(store: ObjectStore, key: str, body: bytes) -> Version:
-    return store.put_if_absent(key, io.BytesIO(body), sha256=hashlib.sha256(body).hexdigest(), size_bytes=len(body))

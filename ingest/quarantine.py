@@ -4,8 +4,6 @@
 the note beside them. Both are put once: the same bytes coming again change nothing.
 """
 
-import hashlib
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +16,7 @@ from archive.facts import Source
 from ingest.arrival import Arrival, Refusal
 from ingest.names import Names
 from storage.base import LinksFiles, ObjectStore
+from storage.documents import put_document
 from storage.errors import KeyTaken
 
 NOTE_FORMAT: Final = "lastgate/quarantine/1"
@@ -84,8 +83,7 @@ class Quarantine:
         put_file(self._store, path, note.key, sha256=note.sha256, size_bytes=note.size_bytes)
         body = _NOTE.dump_json(note, indent=1) + b"\n"
         try:
-            digest = hashlib.sha256(body).hexdigest()
-            self._store.put_if_absent(f"{note.key}.json", io.BytesIO(body), sha256=digest, size_bytes=len(body))
+            put_document(self._store, f"{note.key}.json", body)
         except KeyTaken:
             return self.read(note.sha256)
         return note

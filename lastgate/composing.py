@@ -23,6 +23,7 @@ from lastgate.wiring import House
 from reports.composite import render_composite
 from reports.figures import render_png
 from reports.render import Language
+from storage.documents import put_document
 
 _MODEL = "Lastgate"
 
@@ -84,8 +85,7 @@ def _save(house: House, dataset: Dataset, path: Path) -> str:
     body = buffer.getvalue()
     digest = hashlib.sha256(body).hexdigest()
     path.write_bytes(body)
-    key = f"derived/{digest[:2]}/{digest}"
-    house.stores.work.put_if_absent(key, io.BytesIO(body), sha256=digest, size_bytes=len(body))
+    put_document(house.stores.work, f"derived/{digest[:2]}/{digest}", body)
     return digest
 
 
