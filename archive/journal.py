@@ -280,7 +280,11 @@ class Journal:
     def _outbox(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self._path, timeout=30)) as outbox:
             # WAL with FULL loses nothing in a power cut, any weaker setting does (docs/decisions/0002).
-            outbox.execute("PRAGMA journal_mode=WAL")
+            if outbox.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+                # Two processes that switch a new file at once would not wait for each other.
+                with self._path.with_suffix(".new.lock").open("w") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                    outbox.execute("PRAGMA journal_mode=WAL")
             outbox.execute("PRAGMA synchronous=FULL")
             outbox.execute(
                 "CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL)"
