@@ -10,6 +10,8 @@ from dataclasses import replace
 
 from pydicom import Dataset
 
+from archive.attributes import OWN, SHARED
+from archive.describe_attributes import attributes_of
 from archive.describe_rt import (
     describe_dose,
     describe_plan,
@@ -50,14 +52,19 @@ _MAX_REFERENCES = 2_000
 _MAX_DEPTH = 8
 
 
-def describe(dataset: Dataset) -> InstanceHeader:
+def describe(dataset: Dataset, *, undeclared: str = "") -> InstanceHeader:
     """Return what a receipt keeps of `dataset` (its pixels need not have been read).
 
     Broken values never raise: they are left out and named in `InstanceHeader.flags`.
+
+    Parameters
+    ----------
+    undeclared
+        Specific Character Set of its text where it declares none; see `archive.values.Reader`.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns of each bad value; the flags tell it instead
-        reader = Reader(dataset)
+        reader = Reader(dataset, undeclared=undeclared)
         header = _with_part(_common(reader), reader)
         return replace(header, flags=tuple(dict.fromkeys(reader.flags)))
 
@@ -89,6 +96,8 @@ def _common(reader: Reader) -> InstanceHeader:
         character_sets=reader.texts("SpecificCharacterSet"),
         implementation_class_uid=meta.text("ImplementationClassUID"),
         document_title=reader.text("DocumentTitle"),
+        shared=attributes_of(reader, SHARED),
+        own=attributes_of(reader, OWN),
     )
 
 

@@ -6,15 +6,16 @@ Receipts tell what arrived, decisions what a person settled. They lie under
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Final, Literal, NewType, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from archive.errors import FactClash, FactDamaged, FormatTooNew
-from archive.headers import Identifier, InstanceHeader
+from archive.headers import Attribute, Identifier, InstanceHeader
 from storage.base import ObjectStore
 from storage.documents import put_document
 from storage.errors import KeyTaken
@@ -23,6 +24,9 @@ PatientKey = NewType("PatientKey", str)
 
 RECEIPT_FORMAT: Final = "lastgate/receipt/1"
 _ATTEMPTS = 1000
+_REMEMBERED: Final = 16
+"""So many different headers are compared with the next: an association brings one series after the other."""
+_SOP_INSTANCE_UID = re.compile(rb'"sop_instance_uid":"([0-9.]*)"')
 _T = TypeVar("_T")
 
 
@@ -54,12 +58,20 @@ class Source:
         Called AE title.
     address
         Peer address.
+    certificate
+        Subject of the certificate the peer showed over TLS, as RFC 4514 writes it; empty without one.
+    user, user_kind
+        The user the peer named for its association (PS3.7 D.3.3.7), checked by nobody: ``name``, ``name-passcode``,
+        ``kerberos``, ``saml`` or ``jwt``, with a name only for the first two. Never a passcode or token.
     """
 
     kind: Literal["dicom", "folder", "file", "zip", "web"]
     name: str = ""
     called: str = ""
     address: str = ""
+    certificate: str = ""
+    user: str = ""
+    user_kind: Literal["", "name", "name-passcode", "kerberos", "saml", "jwt"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +92,8 @@ class Receipt:
         Hex digest of the elements, independent of the native encoding; None where it has no meaning.
     conflicts_with
         Patient keys under which other content with the same SOP Instance UID was known on arrival.
+    shared_of
+        Only in the stored form: the line of the same object (the first is 0) that tells what `header.shared` holds.
     """
 
     format: Literal["lastgate/receipt/1"] = RECEIPT_FORMAT
@@ -96,6 +110,7 @@ class Receipt:
     content_sha256: str | None = None
     transfer_syntax_uid: str = ""
     conflicts_with: tuple[PatientKey, ...] = ()
+    shared_of: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +257,7 @@ class FactStore:
         """Store receipts of one patient as one object and return its key; durable when it returns."""
         if not receipts:
             raise ValueError("There is nothing to write")
-        body = b"".join(map(_line, receipts))
+        body = b"".join(map(_line, sharing(receipts)))
         number = self._next_number(f"{_folder(key)}/r-{self._node}-")
         for attempt in range(_ATTEMPTS):
             name = f"{_folder(key)}/r-{self._node}-{number + attempt:08d}.jsonl"
@@ -270,13 +285,40 @@ class FactStore:
 
     def read(self, key: PatientKey) -> PatientFacts:
         """Return all facts of a patient; empty if nothing is known. Lists prefixes and never asks the index."""
+        names = self.names(key)
+        receipts = tuple(receipt for name in names for receipt in self.receipts(name))
+        return PatientFacts(key=key, receipts=receipts, decisions=tuple(self._decisions(names)))
+
+    def names(self, key: PatientKey) -> tuple[str, ...]:
+        """Return the keys of all objects that hold facts of a patient, in order; none of them ever changes."""
+        return tuple(stat.key for stat in self._store.list(f"{_folder(key)}/"))
+
+    def receipts(self, name: str) -> tuple[Receipt, ...]:
+        """Return the receipts one of these objects holds; none if it holds a decision."""
+        if not _is_named(name, "r-"):
+            return ()
+        body = self._store.read_bytes(name)
+        return tuple(_receipts(body, name))
+
+    def decisions(self, key: PatientKey) -> tuple[Decision, ...]:
+        """Return what persons settled about a patient, in order of number."""
+        return tuple(self._decisions(self.names(key)))
+
+    def _decisions(self, names: Sequence[str]) -> Iterator[Decision]:
+        return (_parse(DECISION, self._store.read_bytes(name), name) for name in names if _is_named(name, "d-"))
+
+    def read_some(self, key: PatientKey, instance_uids: Collection[str]) -> PatientFacts:
+        """Return all decisions of a patient, and of the receipts those of these instances alone.
+
+        Receipts of other instances are not taken apart: memory and work go with what is asked for.
+        """
         receipts: list[Receipt] = []
         decisions: list[Decision] = []
         for stat in self._store.list(f"{_folder(key)}/"):
             name = stat.key.rsplit("/", 1)[-1]
             body = self._store.read_bytes(stat.key)
             if name.startswith("r-"):
-                receipts.extend(_parse(RECEIPT, line, stat.key) for line in body.splitlines() if line)
+                receipts.extend(_receipts(body, stat.key, instance_uids))
             elif name.startswith("d-"):
                 decisions.append(_parse(DECISION, body, stat.key))
         return PatientFacts(key=key, receipts=tuple(receipts), decisions=tuple(decisions))
@@ -296,13 +338,61 @@ class FactStore:
         return max((int(number) for number in numbers if number.isdigit()), default=-1) + 1
 
 
+def _is_named(name: str, beginning: str) -> bool:
+    return name.rsplit("/", 1)[-1].startswith(beginning)
+
+
 def _folder(key: PatientKey) -> str:
     return f"facts/{key[:2]}/{key}"
+
+
+def sharing(receipts: Iterable[Receipt]) -> Iterator[Receipt]:
+    """Yield receipts as they are stored: what an earlier one tells of its series is not written again.
+
+    Else each slice would repeat every attribute of patient, study and series: half as much again as the receipt itself.
+    """
+    told: list[tuple[dict[str, Attribute], int]] = []
+    for number, receipt in enumerate(receipts):
+        shared = receipt.header.shared
+        same = next((line for known, line in reversed(told) if known == shared), None)
+        if same is not None:
+            yield replace(receipt, shared_of=same, header=replace(receipt.header, shared={}))
+            continue
+        if shared:
+            told = [*told[-_REMEMBERED:], (shared, number)]
+        yield receipt
+
+
+def _receipts(body: bytes, key: str, instance_uids: Collection[str] | None = None) -> Iterator[Receipt]:
+    """Yield the receipts of one stored object, each whole again; of some instances alone, or of all."""
+    lines = body.splitlines()
+    shared: dict[int, dict[str, Attribute]] = {}
+    for line in lines:
+        if not line or (instance_uids is not None and not _names_one(line, instance_uids)):
+            continue
+        receipt = _parse(RECEIPT, line, key)
+        if instance_uids is not None and receipt.header.sop_instance_uid not in instance_uids:
+            continue
+        of = receipt.shared_of
+        if of is None:
+            yield receipt
+            continue
+        if of not in shared:
+            if not 0 <= of < len(lines):
+                raise FactDamaged(f"{key} is not what a Lastgate wrote: a line shares with line {of}, which is missing")
+            shared[of] = _parse(RECEIPT, lines[of], key).header.shared
+        yield replace(receipt, shared_of=None, header=replace(receipt.header, shared=shared[of]))
 
 
 def _line(receipt: Receipt) -> bytes:
     values = RECEIPT.dump_python(receipt, mode="json", exclude_defaults=True)
     return json.dumps({"format": receipt.format, **values}, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _names_one(line: bytes, instance_uids: Collection[str]) -> bool:
+    """Return whether a line of receipts may be that of one of these instances; a damaged line may."""
+    told = _SOP_INSTANCE_UID.search(line)
+    return bool(line) and (told is None or told[1].decode() in instance_uids)
 
 
 def _parse(adapter: TypeAdapter[_T], body: bytes, key: str) -> _T:

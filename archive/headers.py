@@ -5,8 +5,11 @@ wall clock and never converted (PS3.5 6.2). A value that could not be read is
 absent, and `InstanceHeader.flags` says so.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+Attribute = str | tuple[dict[str, str], ...]
+"""The value of an attribute kept by keyword: text as written, or the items of a sequence."""
 
 
 class InstanceKind(StrEnum):
@@ -235,6 +238,10 @@ class InstanceHeader:
         SOP Instance UIDs an instance of another kind points at, so that it can be attached all the same.
     flags
         What could not be read or had to be guessed, such as ``unreadable:RTPlanDate`` or ``charset-guessed:gb18030``.
+    shared, own
+        Further attributes that queries ask for (`archive.attributes`), by keyword: those the instances of a series
+        usually have in common, and those each has of its own. Values as written, parted by a backslash; the items of
+        a sequence as mappings of the same kind. Never empty ones.
     """
 
     kind: InstanceKind
@@ -264,3 +271,5 @@ class InstanceHeader:
     registration: RegistrationHeader | None = None
     image: ImageHeader | None = None
     document_title: str = ""
+    shared: dict[str, Attribute] = field(default_factory=dict, hash=False)
+    own: dict[str, Attribute] = field(default_factory=dict, hash=False)

@@ -83,19 +83,25 @@ class Journal:
         self._keys = KeyRing(site)
         self._clock = clock
         self._retain = retain
+        self._begun: int | None = None
         outbox.parent.mkdir(parents=True, exist_ok=True)
 
-    def append(self, event: Event) -> None:
-        """Record an event; it survives a power cut when this returns, and joins the chain at the next `flush`."""
-        line = {
-            "at": self._clock().isoformat(),
-            "act": event.act,
-            "account": event.account,
-            "outcome": event.outcome,
-            "subject": dict(event.subject),
-        }
+    def append(self, *events: Event) -> None:
+        """Record events; they survive a power cut when this returns, and join the chain at the next `flush`."""
+        at = self._clock().isoformat()
+        lines = [
+            {
+                "at": at,
+                "act": event.act,
+                "account": event.account,
+                "outcome": event.outcome,
+                "subject": dict(event.subject),
+            }
+            for event in events
+        ]
+        rows = [(json.dumps(line, ensure_ascii=False),) for line in lines]
         with self._outbox() as outbox:
-            outbox.execute("INSERT INTO events (body) VALUES (?)", (json.dumps(line, ensure_ascii=False),))
+            outbox.executemany("INSERT INTO events (body) VALUES (?)", rows)
             outbox.commit()
 
     def flush(self) -> int:
@@ -279,18 +285,26 @@ class Journal:
     @contextmanager
     def _outbox(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self._path, timeout=30)) as outbox:
-            # WAL with FULL loses nothing in a power cut, any weaker setting does (docs/decisions/0002).
-            if outbox.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-                # Two processes that switch a new file at once would not wait for each other.
-                with self._path.with_suffix(".new.lock").open("w") as lock:
-                    fcntl.flock(lock, fcntl.LOCK_EX)
-                    outbox.execute("PRAGMA journal_mode=WAL")
+            if self._begun is None or self._begun != _inode(self._path):
+                self._begin(outbox)
+            outbox.execute("PRAGMA synchronous=FULL")
+            yield outbox
+
+    def _begin(self, outbox: sqlite3.Connection) -> None:
+        """Bring a new file into its mode and form; on one that is not new this changes nothing.
+
+        WAL with FULL loses nothing in a power cut, any weaker setting does (docs/decisions/0002). SQLite does not let
+        two processes that switch one new file wait for each other: one of them is told that the database is locked.
+        """
+        with self._path.with_suffix(".new.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            outbox.execute("PRAGMA journal_mode=WAL")
             outbox.execute("PRAGMA synchronous=FULL")
             outbox.execute(
                 "CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL)"
             )
             outbox.execute("CREATE TABLE IF NOT EXISTS identity (epoch INTEGER NOT NULL)")
-            yield outbox
+        self._begun = _inode(self._path)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -305,6 +319,14 @@ class _Segment:
     sequence: int
     hash: str
     through: int
+
+
+def _inode(path: Path) -> int | None:
+    """Return which file stands under this name, None if there is none."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def _head_key(node: str) -> str:

@@ -3,14 +3,14 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from archive import ocfl
 from archive.answers import dossier_answer
 from archive.errors import Refused, SealBroken
-from archive.facts import DECISION, RECEIPT, Decision
+from archive.facts import DECISION, RECEIPT, Decision, sharing
 from archive.headers import InstanceKind
 from archive.model import Dossier, DossierState, Held
 from archive.ocfl import ContentFile, Inventory
@@ -111,15 +111,15 @@ def _refuse_unless_sealable(dossier: Dossier) -> None:
         raise Refused("The dossier is sealed and nothing came since", hint="There is nothing to do.")
 
 
-def _dossier_json(dossier: Dossier, held: Iterable[Held], decisions: Iterable[Decision], version: int) -> bytes:
+def _dossier_json(dossier: Dossier, held: Sequence[Held], decisions: Iterable[Decision], version: int) -> bytes:
     body = {
         "format": "lastgate/dossier/1",
         **dossier_answer(dossier),
         "version": version,
         "state": DossierState.SEALED.value,
         "files": [
-            {"path": place_of(one), "receipt": RECEIPT.dump_python(one.receipt, mode="json", exclude_defaults=True)}
-            for one in held
+            {"path": place_of(one), "receipt": RECEIPT.dump_python(receipt, mode="json", exclude_defaults=True)}
+            for one, receipt in zip(held, sharing(one.receipt for one in held), strict=True)
         ],
         "decisions": [DECISION.dump_python(decision, mode="json") for decision in decisions],
     }

@@ -6,17 +6,24 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pydicom import Dataset
+from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
+from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
 
 _DEFAULT_REPERTOIRE: Final = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 _TEXT_VRS: Final = frozenset({"PN", "LO", "SH", "LT", "ST", "UT", "UC"})
 _SINGLE_VRS: Final = frozenset({"LT", "ST", "UT"})  # a backslash in these is text, not a separator (PS3.5 6.2)
 _NUMBER_STRING_VRS: Final = frozenset({"DS", "IS"})
 _BINARY_NUMBER_VRS: Final = frozenset({"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD"})
+_LATIN: Final = frozenset({"ISO_IR 100", "ISO 2022 IR 100"})
 _GUESSES: Final = ("utf-8", "gb18030")
+_HANZI: Final = re.compile(rb"(?:(?<![A-Za-z])[\xb0-\xf7][\xa1-\xfe](?![A-Za-z])|[\x00-\x7f])+")
+"""GB 2312 characters in words of their own, and ASCII."""
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_BACKSLASH: Final = 0x5C
+_EQUALS: Final = 0x3D
 _REPLACED: Final = "\ufffd"
 """Stands where pydicom could not decode a byte in the declared character set."""
 
@@ -32,15 +39,28 @@ class Reader:
         List shared with the readers of items; a fresh one if None.
     character_sets
         Specific Character Set of the enclosing data set, for items that have none of their own.
+    undeclared
+        Specific Character Set in which the sender is known to write text where it declares none, such as ``GB18030``;
+        empty recognises UTF-8 and GB 18030.
     """
 
     def __init__(
-        self, dataset: Dataset, flags: list[str] | None = None, character_sets: tuple[str, ...] | None = None
+        self,
+        dataset: Dataset,
+        flags: list[str] | None = None,
+        character_sets: tuple[str, ...] | None = None,
+        *,
+        undeclared: str = "",
     ) -> None:
         self.dataset = dataset
+        self._undeclared = undeclared
         self.flags: list[str] = [] if flags is None else flags
         self._character_sets = character_sets or ()
         self._character_sets = self.texts("SpecificCharacterSet") or self._character_sets
+
+    def quiet(self) -> "Reader":
+        """Return a reader of the same data set that keeps its flags to itself."""
+        return Reader(self.dataset, None, self._character_sets, undeclared=self._undeclared)
 
     def text(self, keyword: str) -> str:
         """Return the first value as text without padding, an empty string if there is none."""
@@ -53,6 +73,10 @@ class Reader:
         if any(_REPLACED in text for text in texts):
             self._flag(keyword)
         return texts
+
+    def written(self, keyword: str) -> str:
+        """Return all values as one text, each in its place, parted by backslashes; empty if there is none."""
+        return "\\".join(map(self._clean, self._values(keyword))).rstrip("\\")
 
     def number(self, keyword: str) -> float | None:
         """Return the first value as a finite number, None (flagged) if it is none."""
@@ -90,7 +114,7 @@ class Reader:
             self._flag(keyword)
             return
         for item in value:
-            yield Reader(item, self.flags, self._character_sets)
+            yield Reader(item, self.flags, self._character_sets, undeclared=self._undeclared)
 
     def sequences(self) -> tuple[str, ...]:
         """Return the keywords of the standard sequences in this data set, in order of tag."""
@@ -143,8 +167,12 @@ class Reader:
         return self.dataset.get_item(tag).VR in _BINARY_NUMBER_VRS
 
     def _guess(self, tag: BaseTag, keyword: str) -> list[str] | None:
-        """Return text of undeclared encoding: many Chinese systems write GBK or UTF-8 and declare nothing."""
-        if keyword == "SpecificCharacterSet" or not _DEFAULT_REPERTOIRE.issuperset(self._character_sets):
+        """Return text of undeclared encoding, or none of the declared one; None where the declared one may hold.
+
+        Many Chinese systems write GBK or UTF-8 and declare nothing, or Latin-1 because a form asked for something.
+        """
+        is_undeclared = _DEFAULT_REPERTOIRE.issuperset(self._character_sets)
+        if keyword == "SpecificCharacterSet" or not (is_undeclared or _LATIN.issuperset(self._character_sets)):
             return None
         raw: object = self.dataset.get_item(tag)
         if not isinstance(raw, RawDataElement) or not isinstance(raw.value, bytes) or raw.value.isascii():
@@ -152,18 +180,58 @@ class Reader:
         vr = raw.VR or dictionary_VR(tag)  # None in implicit VR
         if vr not in _TEXT_VRS:
             return None
-        for encoding in _GUESSES:
-            try:
-                text = raw.value.decode(encoding)
-            except UnicodeDecodeError:
-                continue
-            self.flags.append(f"charset-guessed:{encoding}")
-            break
-        else:
+        text = self._undeclared_text(raw.value, vr) if is_undeclared else self._misdeclared_text(raw.value)
+        if text is None and not is_undeclared:
+            return None
+        if text is None:
             self._flag(keyword)
             text = raw.value.decode("latin-1")
         # Split after decoding: the second byte of a GBK character may be a backslash.
         return [text] if vr in _SINGLE_VRS else text.split("\\")
 
+    def _misdeclared_text(self, value: bytes) -> str | None:
+        """Decode bytes declared Latin-1 that are UTF-8, or words of Chinese characters only; None if they are neither.
+
+        Conceição and Þóra hold pairs of bytes that are characters in GBK too, but they stand beside letters.
+        """
+        for encoding in _GUESSES if _HANZI.fullmatch(value) else _GUESSES[:1]:
+            try:
+                text = value.decode(encoding)
+            except UnicodeDecodeError:
+                continue
+            self.flags.append(f"charset-guessed:{encoding}")
+            return text
+        return None
+
+    def _undeclared_text(self, value: bytes, vr: str) -> str | None:
+        """Decode bytes of undeclared encoding as their sender is known to write, or else as they read; None if not."""
+        text = _decoded(value, self._undeclared, is_name=vr == "PN")
+        if text is not None:
+            self.flags.append(f"charset-of-sender:{self._undeclared}")
+            return text
+        for encoding in _GUESSES:
+            try:
+                text = value.decode(encoding)
+            except UnicodeDecodeError:
+                continue
+            self.flags.append(f"charset-guessed:{encoding}")
+            return text
+        return None
+
     def _flag(self, keyword: str) -> None:
         self.flags.append(f"unreadable:{keyword}")
+
+
+def _decoded(value: bytes, character_set: str, *, is_name: bool) -> str | None:
+    """Decode bytes in a Specific Character Set (PS3.3 C.12.1.1.2); None if there is none, or if they do not fit it."""
+    if not character_set:
+        return None
+    encodings = convert_encodings(character_set.split("\\"))
+    if len(encodings) == 1:
+        try:
+            return value.decode(encodings[0])
+        except UnicodeDecodeError:
+            return None
+    # Code extensions end at each delimiter, and at the end of each value (PS3.5 6.1.2.5.3).
+    text = decode_bytes(value, encodings, (PN_DELIMS | {_EQUALS} if is_name else TEXT_VR_DELIMS) | {_BACKSLASH})
+    return None if _REPLACED in text else text

@@ -1,6 +1,5 @@
 """Reads instances of the archive as DICOM data sets, their digest checked on the way."""
 
-import hashlib
 import io
 from collections.abc import Iterable, Sequence
 
@@ -10,13 +9,12 @@ from pydicom.errors import InvalidDicomError
 
 from archive.headers import InstanceKind
 from archive.model import Dossier, Held
+from archive.places import Places
 from courses.errors import Unreadable
 from dose.dicom import StoredDose, read_dose, read_image
 from dose.errors import DoseError
 from dose.grid import ImageVolume
 from dose.structures import StructureSet, read_structures
-from storage.base import ObjectStore
-from storage.errors import DigestMismatch
 
 _XYZ = ("x", "y", "z")
 _SAME_PLACE_MM = 0.01
@@ -27,12 +25,12 @@ class Reader:
 
     Parameters
     ----------
-    store
-        Where the keys of the receipts lie.
+    places
+        Where instances lie.
     """
 
-    def __init__(self, store: ObjectStore) -> None:
-        self._store = store
+    def __init__(self, places: Places) -> None:
+        self._places = places
 
     def dataset(self, held: Held) -> Dataset:
         """Return the whole data set.
@@ -40,13 +38,13 @@ class Reader:
         Raises
         ------
         DigestMismatch
-            The bytes are not those that were received.
+            No copy has the bytes that were received.
+        ObjectMissing
+            There is no copy.
         Unreadable
             pydicom can't read them.
         """
-        body = self._store.read_bytes(held.receipt.key)
-        if hashlib.sha256(body).hexdigest() != held.receipt.file_sha256:
-            raise DigestMismatch(f"{held.receipt.key} does not have the digest of its receipt")
+        body = self._places.whole(held.receipt)
         try:
             return dcmread(io.BytesIO(body), force=True)
         except (InvalidDicomError, EOFError, OSError, ValueError, KeyError, NotImplementedError) as error:

@@ -25,7 +25,7 @@ class SyncFailed(OSError):
     """An fsync failed: the kernel may have dropped the bytes, and a second fsync would wrongly say they are safe."""
 
 
-def write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
     """Write all of `data`: one `os.write` may write less and still report success."""
     view = memoryview(data)
     while view:

@@ -9,9 +9,11 @@ from pydicom import Dataset, dcmread
 
 from archive.assembly import fold
 from archive.describe import describe
-from archive.facts import Act, PatientFacts, Receipt, patient_key
+from archive.facts import Act, FactStore, PatientFacts, Receipt, patient_key
 from archive.gate import Gate
 from archive.model import PatientRecord
+from archive.places import Places
+from archive.vault import Vault
 from courses.reading import Reader
 from lastgate.sample import SamplePatient
 from storage.base import ObjectStore
@@ -33,7 +35,8 @@ class Archived:
 
     def __init__(self, folder: Path) -> None:
         self.store: ObjectStore = FilesystemStore(folder)
-        self.reader = Reader(self.store)
+        vault = Vault(work=self.store, locked=self.store)
+        self.reader = Reader(Places(work=self.store, vault=vault, facts=FactStore(self.store, node="test")))
 
     def receipt(self, file: Path | Dataset, *, minutes: int = 0) -> Receipt:
         """Store a file, or a data set as a file, and return its receipt."""
