@@ -4,7 +4,7 @@
 each with a plain evaluation in memory: same hits, same order.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from search.query import Query
 
 
-INDEX_FORMAT: Final = 1
+INDEX_FORMAT: Final = 2
 """Grows whenever fields, tokens or sort keys change, so that an index is never read by rules it was not written by."""
 
 
@@ -154,6 +154,10 @@ class Engine(Protocol):
 
     def get(self, document_id: str) -> Hit | None:
         """Return the living document with this id, None if there is none."""
+        ...
+
+    def fetch(self, document_ids: Sequence[str]) -> dict[str, Hit]:
+        """Return the living documents with these ids, by id; at most 1,000 at once."""
         ...
 
     def count(self, kind: Kind) -> int:

@@ -6,7 +6,10 @@ compared by code point, which is the order of its UTF-8 bytes too, so Python,
 SQLite and Elasticsearch agree.
 """
 
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 _LAST_CODE_POINT: Final = 0x10FFFF
@@ -83,6 +86,45 @@ def any_of(*conditions: Condition) -> Condition:
     """Join conditions of which one must hold."""
     kept = tuple(dict.fromkeys(conditions))
     return kept[0] if len(kept) == 1 else AnyOf(kept)
+
+
+def holds(condition: Condition, fields: Mapping[str, Collection[str]]) -> bool:
+    """Return whether a condition holds for a document with these fields."""
+    match condition:
+        case AllOf(conditions):
+            return all(holds(part, fields) for part in conditions)
+        case AnyOf(conditions):
+            return any(holds(part, fields) for part in conditions)
+        case Term(field, value):
+            return value in fields.get(field, ())
+        case OneOf(field, values):
+            return not frozenset(values).isdisjoint(fields.get(field, ()))
+        case Prefix(field, value):
+            return any(one.startswith(value) for one in fields.get(field, ()))
+        case Range(field, low, high):
+            return any((low is None or one >= low) and (high is None or one <= high) for one in fields.get(field, ()))
+        case Wildcard(field, pattern):
+            fits = as_expression(pattern).fullmatch
+            return any(fits(one) for one in fields.get(field, ()))
+
+
+@lru_cache(maxsize=256)
+def as_expression(pattern: str) -> re.Pattern[str]:
+    """Return a wildcard pattern as a regular expression to be matched in full; it never goes back over a ``*``.
+
+    Examples
+    --------
+    >>> as_expression("W?NG^*").pattern
+    'W.NG\\\\^.*'
+    """
+    first, *others = (
+        "".join("." if sign == "?" else re.escape(sign) for sign in piece) for piece in re.split(r"\*+", pattern)
+    )
+    if not others:
+        return re.compile(first, re.DOTALL)
+    *middle, last = others
+    # what stands between two stars may be taken where it is met first: a later place leaves less for the rest
+    return re.compile(first + "".join(f"(?>.*?{piece})" for piece in middle) + f".*{last}", re.DOTALL)
 
 
 def literal_prefix(pattern: str) -> str:

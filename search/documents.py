@@ -19,7 +19,8 @@ from typing import Any, Final
 from search.errors import BadDocument
 from search.fields import FIELDS, FieldReader
 from search.kinds import Kind
-from search.query import Order
+from search.names import name_groups
+from search.query import Order, iso_date
 from search.tokens import exact, whole
 
 MAX_TERM_BYTES: Final = 4096
@@ -213,7 +214,8 @@ def series_document(
     body
         ``uid``, ``study_uid``, ``modality`` and ``patient {}``; ``date`` and ``study_date``, ``description``,
         ``study_description``, ``machine``, ``accession``, ``frame_of_reference_uid``, ``dossiers[]`` (ids) and
-        ``plans[] {uid, label, approval, machine}`` if it has any. A value may be one text or a list.
+        ``plans[] {uid, label, approval, machine}`` if it has any. A value may be one text or a list. ``attributes``
+        are DICOM attributes of the series by keyword, as `search.attributes` gathers them.
     instance_uids
         SOP Instance UIDs it holds.
     """
@@ -228,6 +230,7 @@ def series_document(
     found.add("accession", exact, found.at("accession"))
     found.add("dossier", whole, found.at("dossiers"))
     found.add_described("machine", found.at("machine"))
+    found.add("description", whole, found.at("description"))
     found.add_dates(found.at("date") or found.at("study_date"), [], instead=[])
     found.add_codes([*found.at("uid"), *found.at("study_uid"), *found.at("dossiers")])
     for name in ("modality", "description", "study_description", "accession"):
@@ -235,6 +238,67 @@ def series_document(
     return _document(
         found, body, _uid_id(Kind.SERIES, found.key("uid"), patient_key), Kind.SERIES, patient_key, version
     )
+
+
+def study_document(
+    body: Mapping[str, Any], *, patient_key: str, version: int, identifiers: Iterable[Mapping[str, str]] = ()
+) -> Document:
+    """Return the document of a study.
+
+    Parameters
+    ----------
+    body
+        ``uid`` and ``attributes``: DICOM attributes of patient and study by keyword (`search.attributes`).
+    identifiers
+        ``value`` and ``issuer`` of the patient as they stand in this study.
+    """
+    told = body.get("attributes", {})
+    patient = {
+        "ids": list(identifiers),
+        "names": told.get("PatientName"),
+        "birth_date": told.get("PatientBirthDate"),
+        "sex": told.get("PatientSex"),
+    }
+    found = FieldReader({**body, "patient": patient})
+    found.add_patient(with_words=False)
+    found.add("study_uid", exact, found.at("uid"))
+    for field, keyword in (
+        ("accession", "AccessionNumber"),
+        ("study_id", "StudyID"),
+        ("sop_class", "SOPClassesInStudy"),
+    ):
+        found.add_attribute(field, exact, keyword)
+    found.add_attribute("modality", whole, "ModalitiesInStudy")
+    found.add_attribute("description", whole, "StudyDescription")
+    found.add("referring", str, name_groups(found.at("attributes", "ReferringPhysicianName")))
+    found.add("study_date", lambda text: iso_date(text) or "", found.at("attributes", "StudyDate"))
+    found.add_dates(found.at("attributes", "StudyDate"), [], instead=[])
+    return _document(found, body, study_id(found.key("uid"), patient_key), Kind.STUDY, patient_key, version)
+
+
+def study_id(study_uid: str, patient_key: str) -> str:
+    """Return the id of a study's document."""
+    return _uid_id(Kind.STUDY, exact(study_uid), patient_key)
+
+
+def instances_document(body: Mapping[str, Any], *, patient_key: str, version: int) -> Document:
+    """Return the document that holds the attributes of each instance of a series.
+
+    It can't be searched: whoever looks for instances finds their series first.
+
+    Parameters
+    ----------
+    body
+        ``uid`` of the series and what `search.attributes.instance_rows` returns.
+    """
+    found = FieldReader({"uid": body.get("uid")})
+    identity = instances_id(found.key("uid"), patient_key)
+    return _document(found, body, identity, Kind.INSTANCES, patient_key, version)
+
+
+def instances_id(series_uid: str, patient_key: str) -> str:
+    """Return the id of the document that holds the instances of a series."""
+    return _uid_id(Kind.INSTANCES, exact(series_uid), patient_key)
 
 
 def _uid_id(kind: Kind, uid: str, patient_key: str) -> str:

@@ -134,6 +134,15 @@ class ElasticEngine:
                 return None
         return _hit(found.body) if found["_source"]["alive"] else None
 
+    def fetch(self, document_ids: Sequence[str]) -> dict[str, Hit]:
+        """Return living documents by id, also those put since the last refresh."""
+        if not document_ids:
+            return {}
+        with translated():
+            self._generations.live()
+            rows = self._client.mget(index=self._name, ids=list(document_ids))["docs"]
+        return {row["_id"]: _hit(row) for row in rows if row.get("found") and row["_source"]["alive"]}
+
     def count(self, kind: Kind) -> int:
         """Return the number of living documents of a kind."""
         fits = {"bool": {"filter": [{"term": {"kind": kind.value}}, _ALIVE]}}

@@ -14,6 +14,7 @@ FIELDS: Final = frozenset(
     modality state approval finding accession site site_word plan_label plan_label_word
     machine machine_word technique technique_word
     dossier plan_uid study_uid series_uid instance_uid frame_uid
+    study_date study_id sop_class description referring
     """.split()  # noqa: SIM905 - a list of quoted words is no easier to read
 )
 """Every field of a document; engines need to know no other."""
@@ -77,22 +78,25 @@ class FieldReader:
         self.add_words(known, f"{field}_word")
         self.add_words(known)
 
-    def add_patient(self) -> None:
-        """Add identifiers, names, birth date and sex from ``patient``."""
+    def add_patient(self, *, with_words: bool = True) -> None:
+        """Add identifiers, names, birth date and sex from ``patient``; with words they are found by typing too."""
         names = list(dict.fromkeys(_texts([*self.at("patient", "name"), *self.at("patient", "names")])))
         self._name = next((name_sort_key(name) for name in names), "")
         for name in names:
             spelt = sorted(name_tokens(name))
             self.add("name", str, sorted(name_forms(name)))
             self.add("name_word", str, spelt)
-            self.add("word", str, spelt)
+            if with_words:
+                self.add("word", str, spelt)
         for identifier in self.at("patient", "ids"):
             if isinstance(identifier, Mapping):
                 self._add_identifier(str(identifier.get("value") or ""), str(identifier.get("issuer") or ""))
+                if with_words:
+                    self.add_words([str(identifier.get("value") or "")])
         dates = [iso for text in _texts(self.at("patient", "birth_date")) if (iso := iso_date(text))]
         self.add("birth_date", str, dates)
-        self.add_words(dates)
-        self.add_words(date.replace("-", "") for date in dates)
+        if with_words:
+            self.add_words([*dates, *(date.replace("-", "") for date in dates)])
         self.add("sex", whole, self.at("patient", "sex"))
 
     def _add_identifier(self, value: str, issuer: str) -> None:
@@ -100,7 +104,10 @@ class FieldReader:
         self.add("issuer", exact, [issuer])
         if exact(value) and exact(issuer):
             self.add("issued_id", str, [issued_id(value, issuer)])
-        self.add_words([value])
+
+    def add_attribute(self, field: str, normal: Callable[[str], str], keyword: str) -> None:
+        """Add all values of a DICOM attribute from ``attributes``."""
+        self.add(field, normal, (part for text in _texts(self.at("attributes", keyword)) for part in text.split("\\")))
 
     def add_course(self) -> None:
         """Add what a dossier says of its course."""

@@ -8,5 +8,8 @@ class Kind(StrEnum):
 
     PATIENT = "patient"
     DOSSIER = "dossier"
+    STUDY = "study"
     SERIES = "series"
     PLAN = "plan"
+    INSTANCES = "instances"
+    """The instances of one series: no more than their attributes, found by way of the series."""

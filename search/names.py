@@ -168,6 +168,12 @@ def _canonical(group: NameGroup) -> str:
     return "^".join((group.family, group.given, group.middle, group.title)).rstrip("^")
 
 
+def name_groups(names: Iterable[str]) -> list[str]:
+    """Return the groups of names, each in the form a query's is compared in; a backslash parts several names."""
+    found = (canonical_group(group) for name in names for one in name.split("\\") for group in one.split("="))
+    return [group[:MAX_VALUE_CHARS] for group in dict.fromkeys(found) if group]
+
+
 def canonical_group(pattern: str) -> str:
     """Return one group of a query's name as `name_forms` writes it: folded, components trimmed, no ``^`` at the end."""
     return "^".join(fold(component) for component in pattern.split("^")).rstrip("^")

@@ -1,23 +1,92 @@
-"""From what the archive folds to what the index holds: patient, dossiers, series and plans of one person."""
+"""From what the archive folds to what the index holds of one person: patient, dossiers, plans, studies, series."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from archive.answers import Json, dossier_answer, iso_date, patient_answer, person_answer
-from archive.headers import InstanceKind
+from archive.headers import Identifier, InstanceKind
 from archive.model import Dossier, Held, PatientRecord
-from search.documents import Document, dossier_document, patient_document, plan_document, series_document
+from search.attributes import Told, instance_rows, patient_attributes, series_attributes, study_attributes
+from search.documents import (
+    Document,
+    dossier_document,
+    instances_document,
+    patient_document,
+    plan_document,
+    series_document,
+    study_document,
+)
+
+_MOST_LISTED: Final = 100
+"""Of loose objects the document of a patient names so many."""
 
 
 def documents(record: PatientRecord) -> tuple[Document, ...]:
     """Return everything the index holds of one patient; the version is the number of facts folded."""
     if not record.dossiers and not record.unattached:
         return ()
-    found = [patient_document(patient_answer(record), patient_key=record.key, version=record.version)]
+    dicom = _dicom(record)
+    told = _told(dicom)
+    found = [_patient(record, told)]
     for dossier in record.dossiers:
         found.append(_dossier(record, dossier))
         found.extend(_plans(record, dossier))
-    found.extend(_series(record))
+    found.extend(_studies(record, told))
+    found.extend(_series(record, dicom, told))
     return tuple(found)
+
+
+def _dicom(record: PatientRecord) -> tuple[Held, ...]:
+    """Return the instances others can ask for, each once, in order of UID."""
+    parts = [*((*dossier.instances, *dossier.late) for dossier in record.dossiers), record.unattached]
+    found = {held.uid: held for part in parts for held in part if held.header.series_uid}
+    return tuple(found[uid] for uid in sorted(found))
+
+
+def _told(dicom: Iterable[Held]) -> dict[tuple[str, str], Told]:
+    """Return what instances say, by study and series."""
+    found: dict[tuple[str, str], list[Held]] = {}
+    for held in dicom:
+        found.setdefault((held.header.study_uid, held.header.series_uid), []).append(held)
+    return {place: Told(members) for place, members in sorted(found.items())}
+
+
+def _patient(record: PatientRecord, told: Mapping[tuple[str, str], Told]) -> Document:
+    answer = patient_answer(record)
+    body = {
+        **answer,
+        # a patient with ten thousand loose slices is listed as often as one with ten
+        "unattached": answer["unattached"][:_MOST_LISTED],
+        "unattached_instances": len(answer["unattached"]),
+        "findings": [{**one, "instance_uids": one["instance_uids"][:_MOST_LISTED]} for one in answer["findings"]],
+        "attributes": patient_attributes(Told.joined(told.values())) if told else {},
+    }
+    return patient_document(body, patient_key=record.key, version=record.version)
+
+
+def _studies(record: PatientRecord, told: Mapping[tuple[str, str], Told]) -> Iterator[Document]:
+    for uid in sorted({study for study, _ in told} - {""}):
+        whole = Told.joined(part for (study, _), part in told.items() if study == uid)
+        identifiers = {header.patient.identifier for header in whole.headers}
+        yield study_document(
+            {"uid": uid, "attributes": study_attributes(whole)},
+            patient_key=record.key,
+            version=record.version,
+            identifiers=[{"value": one.value, "issuer": one.issuer} for one in sorted(identifiers, key=_issuer_first)],
+        )
+
+
+def _issuer_first(identifier: Identifier) -> tuple[str, str]:
+    return identifier.issuer, identifier.value
+
+
+def _grouped(name: str, instances: Iterable[Held]) -> dict[str, list[Held]]:
+    found: dict[str, list[Held]] = {}
+    for held in instances:
+        uid = getattr(held.header, name)
+        if uid:
+            found.setdefault(uid, []).append(held)
+    return dict(sorted(found.items()))
 
 
 def _dossier(record: PatientRecord, dossier: Dossier) -> Document:
@@ -51,23 +120,19 @@ def _plans(record: PatientRecord, dossier: Dossier) -> Iterator[Document]:
         )
 
 
-def _series(record: PatientRecord) -> Iterator[Document]:
+def _series(record: PatientRecord, dicom: Sequence[Held], told: Mapping[tuple[str, str], Told]) -> Iterator[Document]:
     homes: dict[str, list[Dossier]] = {}
-    members: dict[str, dict[str, Held]] = {}
     for dossier in record.dossiers:
-        for held in (*dossier.instances, *dossier.late):
-            if held.header.series_uid:
-                members.setdefault(held.header.series_uid, {})[held.uid] = held
-                homes.setdefault(held.header.series_uid, [])
-                if dossier not in homes[held.header.series_uid]:
-                    homes[held.header.series_uid].append(dossier)
-    for held in record.unattached:
-        if held.header.series_uid:
-            members.setdefault(held.header.series_uid, {})[held.uid] = held
-    for uid, held_by_uid in sorted(members.items()):
-        held_here = [held_by_uid[one] for one in sorted(held_by_uid)]
-        body = _series_body(record, uid, held_here, homes.get(uid, []))
-        yield series_document(body, patient_key=record.key, version=record.version, instance_uids=sorted(held_by_uid))
+        for uid in {held.header.series_uid for held in (*dossier.instances, *dossier.late)}:
+            homes.setdefault(uid, []).append(dossier)
+    for uid, held in _grouped("series_uid", dicom).items():
+        body = _series_body(record, uid, held, homes.get(uid, []))
+        body["attributes"] = series_attributes(Told.joined(part for (_, series), part in told.items() if series == uid))
+        yield series_document(
+            body, patient_key=record.key, version=record.version, instance_uids=[one.uid for one in held]
+        )
+        rows = {"uid": uid, **instance_rows(held)}
+        yield instances_document(rows, patient_key=record.key, version=record.version)
 
 
 def _series_body(record: PatientRecord, uid: str, held: list[Held], homes: list[Dossier]) -> Json:

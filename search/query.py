@@ -97,6 +97,8 @@ class Query:
         Order of hits, most hits on the page (1 to 1000), and where the page before ended.
     with_total
         Whether hits on all pages are counted.
+    where
+        What must hold beside, in the algebra itself.
 
     Raises
     ------
@@ -133,6 +135,7 @@ class Query:
     limit: int = 50
     cursor: str | None = None
     with_total: bool = False
+    where: Condition = EVERYTHING
 
     def __post_init__(self) -> None:
         """Refuse what can't be asked."""
@@ -170,6 +173,7 @@ def condition(query: Query) -> Condition:
             for field in ("plan_uid", "study_uid", "series_uid", "instance_uid", "frame_uid")
         ),
         _pattern("accession", exact(query.accession)),
+        query.where,
     )
 
 

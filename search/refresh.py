@@ -64,16 +64,19 @@ class Refresher:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def write(self, fold: PatientFold) -> None:
-        """Bring a patient's documents to a new fold; searches see it when this returns.
+    def write(self, *folds: PatientFold) -> None:
+        """Bring patients' documents to new folds; searches see it when this returns.
 
-        On SQLite the change is seen as a whole. If it raises, write the same fold again.
+        On SQLite the change is seen as a whole. If it raises, write the same folds again.
         """
-        held = self._engine.documents_of(fold.patient_key)
+        self._engine.put([document for fold in folds for document in (*fold.written, *self._gone(fold))])
+        for fold in folds:
+            self._bury_stale(fold.patient_key, at_least=fold.version)
+
+    def _gone(self, fold: PatientFold) -> list[Document]:
         kept = {document.id for document in fold.documents}
-        gone = [one for one in held if one.id not in kept]
-        self._engine.put([*fold.written, *_buried(gone, fold.patient_key, at_least=fold.version)])
-        self._bury_stale(fold.patient_key, at_least=fold.version)
+        gone = [one for one in self._engine.documents_of(fold.patient_key) if one.id not in kept]
+        return _buried(gone, fold.patient_key, at_least=fold.version)
 
     def _bury_stale(self, patient_key: str, *, at_least: int = 0) -> None:
         held = self._engine.documents_of(patient_key)

@@ -12,14 +12,15 @@ The file lies on a local disk: WAL needs memory shared by all its processes.
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from search.base import INDEX_FORMAT, Hit, Page, PatientVersions, Rebuild, Stored
-from search.conditions import Condition
+from search.conditions import EVERYTHING, Condition, holds
 from search.documents import Document
 from search.errors import (
     IndexDamaged,
@@ -31,7 +32,7 @@ from search.errors import (
 )
 from search.kinds import Kind
 from search.query import Query, condition, decode_cursor, encode_cursor
-from search.sqlite_conditions import cheap_lookups, where
+from search.sqlite_conditions import planned
 from search.sqlite_tables import (
     CREATE_GENERATION,
     DROP_GENERATION,
@@ -42,9 +43,14 @@ from search.sqlite_tables import (
     put,
     run,
     set_state,
+    unpacked,
 )
 
 _GET: Final = "SELECT id, kind, patient, version, body FROM documents_N WHERE id = ? AND alive = 1"
+_FETCH: Final = """
+    SELECT id, kind, patient, version, body FROM documents_N
+    WHERE id IN (SELECT value FROM json_each(?)) AND alive = 1
+"""
 _COUNT: Final = "SELECT count(*) FROM documents_N WHERE kind = ? AND alive = 1"
 _COUNT_ALL: Final = "SELECT count(*) FROM documents_N"
 _OF_PATIENT: Final = "SELECT id, kind, version, alive FROM documents_N WHERE patient = ? ORDER BY id"
@@ -54,7 +60,8 @@ _COUNT_FOUND: Final = "SELECT count(*) FROM documents_N d WHERE "
 # The sign + keeps SQLite from the latter, which it can't judge: it does not count before it chooses.
 _ORDERED_KIND: Final = "kind = ? AND alive = 1 AND "
 _UNORDERED_KIND: Final = "+kind = ? AND alive = 1 AND "
-_NARROW: Final = 2000
+_NARROW_REST: Final = "{} AND rest_fits(d.fields)"
+_WIDE_REST: Final = "CASE WHEN {} THEN rest_fits(d.fields) ELSE 0 END"  # the order in which AND is tested is SQLite's
 _COUNT_ROWS: Final = "SELECT count(*) FROM"
 _PATIENTS: Final = """
     SELECT patient, min(CASE WHEN alive = 1 THEN version END), max(version) FROM documents_N
@@ -98,11 +105,15 @@ class SqliteEngine:
     def search(self, query: Query) -> Page:
         """Return one page of hits."""
         asked, after, key = condition(query), decode_cursor(query), f"order_{query.order.value}"
-        fits, values = where(asked)
-        page = f"{fits} AND ({key}, id) > (?, ?)" if after else fits
-        page += f" ORDER BY {key}, id LIMIT ?"
         with self._read() as (connection, state):
-            kind = _UNORDERED_KIND if _is_narrow(connection, state.live, asked) else _ORDERED_KIND
+            plan = planned(asked, partial(_met, connection, state.live))
+            fits, values = plan.statement, plan.values
+            if plan.rest != EVERYTHING:
+                connection.create_function("rest_fits", 1, partial(_rest_fits, plan.rest), deterministic=True)
+                fits = (_NARROW_REST if plan.is_narrow else _WIDE_REST).format(fits)
+            page = f"{fits} AND ({key}, id) > (?, ?)" if after else fits
+            page += f" ORDER BY {key}, id LIMIT ?"
+            kind = _UNORDERED_KIND if plan.is_narrow else _ORDERED_KIND
             rows = connection.execute(
                 in_generation(state.live, _SEARCH.replace("ORDER_KEY", key) + kind + page),
                 (query.kind, *values, *(after or ()), query.limit + 1),
@@ -122,6 +133,12 @@ class SqliteEngine:
         with self._read() as (connection, state):
             row = connection.execute(in_generation(state.live, _GET), (document_id,)).fetchone()
         return _hit(row) if row else None
+
+    def fetch(self, document_ids: Sequence[str]) -> dict[str, Hit]:
+        """Return living documents by id."""
+        with self._read() as (connection, state):
+            rows = connection.execute(in_generation(state.live, _FETCH), (json.dumps(list(document_ids)),)).fetchall()
+        return {row[0]: _hit(row) for row in rows}
 
     def count(self, kind: Kind) -> int:
         """Return the number of living documents of a kind."""
@@ -306,13 +323,14 @@ class _SqliteRebuild:
             yield connection, state
 
 
-def _is_narrow(connection: sqlite3.Connection, generation: int, asked: Condition) -> bool:
-    """Return whether some lookup the hits must fit finds few documents; counts no further than it must."""
-    for statement, values in cheap_lookups(asked):
-        few = in_generation(generation, f"{_COUNT_ROWS} ({statement} LIMIT ?)")
-        if connection.execute(few, (*values, _NARROW + 1)).fetchone()[0] <= _NARROW:
-            return True
-    return False
+def _met(connection: sqlite3.Connection, generation: int, statement: str, values: list[str], most: int) -> int:
+    """Return how many terms a lookup meets, `most` if there are more."""
+    few = in_generation(generation, f"{_COUNT_ROWS} ({statement} LIMIT ?)")
+    return int(connection.execute(few, (*values, most)).fetchone()[0])
+
+
+def _rest_fits(rest: Condition, packed: bytes) -> bool:
+    return holds(rest, unpacked(packed))
 
 
 def _hit(row: tuple[Any, ...]) -> Hit:

@@ -1,10 +1,12 @@
 """Conditions as SQL over the terms of the embedded index."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from search.conditions import (
+    EVERYTHING,
     AllOf,
     AnyOf,
     Condition,
@@ -14,11 +16,17 @@ from search.conditions import (
     Term,
     Wildcard,
     after_prefix,
+    all_of,
     literal_prefix,
 )
 
 _TERMS: Final = "SELECT doc FROM terms_N WHERE field = ?"
 _LISTED: Final = "(SELECT value FROM json_each(?))"
+
+NARROW: Final = 2000
+"""So many documents are looked at one by one; more are met by walking documents in order."""
+_FEW: Final = 50
+_LISTED_AT_MOST: Final = 20_000
 
 Leaf = Term | OneOf | Prefix | Range | Wildcard
 
@@ -32,6 +40,8 @@ def where(condition: Condition) -> tuple[str, list[str]]:
         case AllOf(conditions) | AnyOf(conditions):
             return _joined(conditions, every=isinstance(condition, AllOf))
     statement, values = lookup(condition)
+    if isinstance(condition, Term):  # one step down the tree for each document met, however many others have the term
+        return f"EXISTS ({statement} AND doc = d.doc)", values
     return f"d.doc IN ({statement})", values
 
 
@@ -56,12 +66,60 @@ def lookup(leaf: Leaf) -> tuple[str, list[str]]:
             return f"{within} AND value GLOB ?", [*bounds, glob]
 
 
-def cheap_lookups(condition: Condition) -> Iterator[tuple[str, list[str]]]:
-    """Yield the lookups that a document must fit all of and that walk only the terms that fit."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How documents that fit a condition are found.
+
+    Parameters
+    ----------
+    statement, values
+        What a document must fulfil in SQL.
+    is_narrow
+        Whether that leaves few documents: they are fetched one by one and sorted. Else documents are met in order.
+    rest
+        What must hold beside, by the fields of a document.
+    """
+
+    statement: str
+    values: list[str]
+    is_narrow: bool = False
+    rest: Condition = EVERYTHING
+
+
+Count = Callable[[str, list[str], int], int]
+"""How many terms a lookup meets, counted no further than the number given."""
+
+
+def planned(condition: Condition, count: Count) -> Plan:
+    """Choose by which of its parts a condition is looked up."""
     parts = condition.conditions if isinstance(condition, AllOf) else (condition,)
+    best, fewest = None, NARROW + 1
     for part in parts:
-        if isinstance(part, Term | OneOf | Prefix):
-            yield lookup(part)
+        if isinstance(part, Term | OneOf | Prefix | Range):
+            met = count(*lookup(part), NARROW + 1)
+            if met < fewest:
+                best, fewest = part, met
+            if fewest <= _FEW:
+                break
+    if best is None:
+        return _in_order(parts, count)
+    statement, values = lookup(best)
+    rest = all_of(*(part for part in parts if part is not best))
+    return Plan(statement=f"d.doc IN ({statement})", values=values, is_narrow=True, rest=rest)
+
+
+def _in_order(parts: tuple[Condition, ...], count: Count) -> Plan:
+    """Plan to walk documents in order: what would meet most of them anyway is tested on each, not listed before.
+
+    A list would be made anew for every page.
+    """
+    wide = {
+        part
+        for part in parts
+        if isinstance(part, Prefix | Range) and count(*lookup(part), _LISTED_AT_MOST + 1) > _LISTED_AT_MOST
+    }
+    statement, values = where(all_of(*(part for part in parts if part not in wide)))
+    return Plan(statement=statement, values=values, rest=all_of(*(part for part in parts if part in wide)))
 
 
 def _between(field: str, low: str, below: str | None) -> tuple[str, list[str]]:

@@ -8,6 +8,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, Final
 
 from search.base import INDEX_FORMAT
@@ -18,7 +19,7 @@ CREATE_GENERATION: Final = (
     CREATE TABLE documents_N (
         doc INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, patient TEXT NOT NULL,
         version INTEGER NOT NULL, alive INTEGER NOT NULL, order_0 TEXT NOT NULL, order_1 TEXT NOT NULL,
-        fields BLOB NOT NULL, body TEXT NOT NULL
+        fields BLOB NOT NULL, body TEXT NOT NULL, digest BLOB NOT NULL
     )
     """,
     """
@@ -31,13 +32,16 @@ CREATE_GENERATION: Final = (
     "CREATE INDEX patient_N ON documents_N (patient, id, kind, version, alive)",
 )
 DROP_GENERATION: Final = ("DROP TABLE IF EXISTS terms_N", "DROP TABLE IF EXISTS documents_N")
-_FIND: Final = "SELECT doc, version, alive, fields FROM documents_N WHERE id = ?"
+_FIND: Final = "SELECT doc, version, alive, digest FROM documents_N WHERE id = ?"
+_FIELDS: Final = "SELECT fields FROM documents_N WHERE doc = ?"
+_TOUCH: Final = "UPDATE documents_N SET version = ? WHERE doc = ?"
 _INSERT: Final = """
-    INSERT INTO documents_N (kind, patient, version, alive, order_0, order_1, fields, body, id)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO documents_N (kind, patient, version, alive, order_0, order_1, fields, body, digest, id)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _UPDATE: Final = """
-    UPDATE documents_N SET kind = ?, patient = ?, version = ?, alive = ?, order_0 = ?, order_1 = ?, fields = ?, body = ?
+    UPDATE documents_N SET kind = ?, patient = ?, version = ?, alive = ?, order_0 = ?, order_1 = ?, fields = ?,
+        body = ?, digest = ?
     WHERE id = ?
 """
 _ADD_TERM: Final = "INSERT INTO terms_N (field, value, doc) VALUES (?, ?, ?)"
@@ -73,27 +77,41 @@ class State:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A document as it is stored."""
+    """A document as it is stored.
 
-    id: str
-    version: int
-    is_tombstone: bool
-    terms: frozenset[tuple[str, str]]
-    columns: tuple[Any, ...]
+    Parameters
+    ----------
+    digest
+        Of all it says but for its version: most documents of a patient say the same in the next fold.
+    """
+
+    document: Document
+    fields: str
+    body: str
+    digest: bytes
 
     @classmethod
     def of(cls, document: Document) -> "Row":
-        fields = {field: sorted(set(values)) for field, values in sorted(document.fields.items())}
-        packed = zlib.compress(json.dumps(fields, ensure_ascii=False).encode())
+        fields = json.dumps(
+            {field: sorted(set(values)) for field, values in sorted(document.fields.items())}, ensure_ascii=False
+        )
+        body = body_text(document)
+        said = (document.kind, document.patient_key, str(document.tombstone), *document.sort, fields, body)
         return cls(
-            id=document.id,
-            version=document.version,
-            is_tombstone=document.tombstone,
-            terms=_terms(fields),
-            columns=(
-                document.kind, document.patient_key, document.version, int(not document.tombstone), *document.sort,
-                packed, body_text(document), document.id,
-            ),
+            document=document, fields=fields, body=body,
+            digest=blake2b("\0".join(said).encode("utf-8"), digest_size=16).digest(),
+        )  # fmt: skip
+
+    @property
+    def terms(self) -> frozenset[tuple[str, str]]:
+        return _terms(self.document.fields)
+
+    @property
+    def columns(self) -> tuple[Any, ...]:
+        told = self.document
+        return (
+            told.kind, told.patient_key, told.version, int(not told.tombstone), *told.sort,
+            zlib.compress(self.fields.encode()), self.body, self.digest, told.id,
         )  # fmt: skip
 
 
@@ -105,21 +123,37 @@ def put(connection: sqlite3.Connection, generation: int, rows: Iterable[Row]) ->
     """Write rows into one generation by the rules of `Engine.put`; return how many are new."""
     created = 0
     for row in rows:
-        found = connection.execute(in_generation(generation, _FIND), (row.id,)).fetchone()
-        before: frozenset[tuple[str, str]] = frozenset()
+        found = connection.execute(in_generation(generation, _FIND), (row.document.id,)).fetchone()
         if found is None:
             doc = connection.execute(in_generation(generation, _INSERT), row.columns).lastrowid
+            connection.executemany(in_generation(generation, _ADD_TERM), ((*term, doc) for term in row.terms))
             created += 1
         else:
-            doc, version, alive, packed = found
-            if version > row.version or (version == row.version and alive and row.is_tombstone):
-                continue
-            before = _terms(json.loads(zlib.decompress(packed)))
-            connection.execute(in_generation(generation, _UPDATE), row.columns)
-        # only what changed is touched: a series keeps hundreds of UIDs through most folds
-        connection.executemany(in_generation(generation, _DROP_TERM), ((*term, doc) for term in before - row.terms))
-        connection.executemany(in_generation(generation, _ADD_TERM), ((*term, doc) for term in row.terms - before))
+            _replace(connection, generation, row, found)
     return created
+
+
+def _replace(connection: sqlite3.Connection, generation: int, row: Row, found: tuple[int, int, int, bytes]) -> None:
+    doc, version, alive, digest = found
+    told = row.document
+    if version > told.version or (version == told.version and alive and told.tombstone):
+        return
+    if digest == row.digest:
+        if version < told.version:
+            connection.execute(in_generation(generation, _TOUCH), (told.version, doc))
+        return
+    (packed,) = connection.execute(in_generation(generation, _FIELDS), (doc,)).fetchone()
+    before, now = _terms(unpacked(packed)), row.terms
+    connection.execute(in_generation(generation, _UPDATE), row.columns)
+    # only what changed is touched: a series keeps hundreds of UIDs through most folds
+    connection.executemany(in_generation(generation, _DROP_TERM), ((*term, doc) for term in before - now))
+    connection.executemany(in_generation(generation, _ADD_TERM), ((*term, doc) for term in now - before))
+
+
+def unpacked(packed: bytes) -> dict[str, list[str]]:
+    """Return the fields of a document as they were stored."""
+    fields: dict[str, list[str]] = json.loads(zlib.decompress(packed))
+    return fields
 
 
 def in_generation(generation: int, statement: str) -> str:

@@ -11,9 +11,11 @@ from search.conditions import AllOf, AnyOf, Condition, OneOf, Prefix, Range, Ter
 from search.documents import (
     Document,
     dossier_document,
+    instances_document,
     patient_document,
     plan_document,
     series_document,
+    study_document,
 )
 from search.query import Query, condition, encode_cursor
 
@@ -111,7 +113,7 @@ def generated(count: int, seed: int = 7) -> list[Document]:
     """Return `count` documents of all kinds, the same ones every time."""
     random = Random(seed)
     found: list[Document] = []
-    for number in range(count // 4):
+    for number in range(count // 6):
         key, version = f"{random.getrandbits(64):016x}", random.randrange(1, 9)
         patient = _patient(random)
         plans = [_plan(random, number, index) for index in range(random.randrange(3))]
@@ -128,6 +130,12 @@ def generated(count: int, seed: int = 7) -> list[Document]:
             series_document(
                 _series(random, number, dossier, patient), patient_key=key, version=version,
                 instance_uids=[f"1.2.{number}.1.{index}" for index in range(random.randrange(5))],
+            ),
+            study_document(
+                _study(random, number, patient), patient_key=key, version=version, identifiers=patient["ids"]
+            ),
+            instances_document(
+                {"uid": f"1.2.{number}.1", "count": 1, "alike": {}, "each": {}}, patient_key=key, version=version
             ),
         ]  # fmt: skip
     return found
@@ -183,6 +191,23 @@ def _dossier(random: Random, dossier: str, patient: dict[str, Any], plans: list[
         "findings": [{"code": random.choice(("COURSE-BOUNDARY", "NO-SUMMARY")), "message": "…", "since": "2024-01-01"}],
         "bytes": random.getrandbits(53),
         "phases": [{"targets": [{"name": "PTV 60", "prescribed_gy": 60.0}]}],
+    }
+
+
+def _study(random: Random, number: int, patient: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "uid": f"1.2.{number}",
+        "attributes": {
+            "PatientName": patient["names"] if len(patient["names"]) > 1 else patient["name"],
+            "PatientSex": patient["sex"],
+            "StudyDate": _day(random).replace("-", ""),
+            "AccessionNumber": f"ACC{number % 50:03d}",
+            "StudyID": str(number % 7),
+            "ModalitiesInStudy": random.choice(("CT", "CT\\RTPLAN", "RTDOSE")),
+            "SOPClassesInStudy": "1.2.840.10008.5.1.4.1.1.2",
+            "StudyDescription": random.choice(("Planning CT 3mm", "体位固定", "")),
+            "ReferringPhysicianName": random.choice(("Sample^Physician", "Müller^Jürgen=山田^太郎", "")),
+        },
     }
 
 

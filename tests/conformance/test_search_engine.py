@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.base import Engine, Page
+from search.conditions import EVERYTHING, Condition, OneOf, Prefix, Range, Term, Wildcard, all_of, any_of
 from search.documents import Document, dossier_document, patient_document, tombstone
 from search.elastic import connect
 from search.errors import BadQuery, RebuildSuperseded
@@ -27,7 +28,7 @@ from tests.conformance.search_reference import (
     generated,
 )
 
-DOCUMENTS: Final = 1200
+DOCUMENTS: Final = 1800
 _numbers = count()
 
 
@@ -129,6 +130,24 @@ def _lists(*values: str) -> st.SearchStrategy[tuple[str, ...]]:
     return st.one_of(st.just(()), st.just(()), st.lists(st.sampled_from(values), max_size=3).map(tuple))
 
 
+_leaves: st.SearchStrategy[Condition] = st.sampled_from(
+    [
+        Term("modality", "ct"),
+        Term("study_id", "3"),
+        OneOf("study_uid", ("1.2.7", "1.2.8", "1.2.9")),
+        Prefix("name", "w"),
+        Prefix("referring", "sam"),
+        Range("study_date", "2018-01-01", "2022-06-30"),
+        Range("study_date", high="2020-01-01"),
+        Wildcard("description", "*ct*"),
+        Wildcard("referring", "m?ller^*"),
+    ]
+)
+_conditions = st.one_of(
+    _leaves,
+    st.lists(_leaves, max_size=3).map(lambda parts: all_of(*parts)),
+    st.lists(_leaves, max_size=2).map(lambda parts: any_of(*parts)),
+)
 _queries = st.fixed_dictionaries(
     {
         "kind": st.sampled_from(Kind),
@@ -157,6 +176,7 @@ _queries = st.fixed_dictionaries(
         "series_uids": _lists("1.2.7.1", "1.2.8.1", "1.2"),
         "instance_uids": _lists("1.2.7.1.0", "1.2.8.1.3", "1.2.9.5.0"),
         "accession": _some(("ACC007", "ACC00?", "acc007")),
+        "where": st.one_of(st.just(EVERYTHING), _conditions),
     },
 )
 
@@ -271,6 +291,16 @@ def test_get_gives_the_body_back_as_it_was_put(engine: Engine) -> None:
     assert hit.body == body
     assert (hit.kind, hit.patient_key, hit.version) == (Kind.DOSSIER, "p1", 3)
     assert engine.get("dossier:other:p1") is None
+
+
+def test_fetch_gives_the_living_of_these_ids(engine: Engine) -> None:
+    documents = [patient(name, key=name) for name in ("one", "two", "three")]
+    engine.put(documents)
+    engine.put([tombstone(documents[1].id, Kind.PATIENT, patient_key="two", version=2)])
+    fetched = engine.fetch([*(one.id for one in documents), "patient:nobody"])
+    assert {id_: hit.patient_key for id_, hit in fetched.items()} == {"patient:one": "one", "patient:three": "three"}
+    assert fetched["patient:one"] == engine.get("patient:one")
+    assert engine.fetch([]) == {}
 
 
 def test_count_counts_the_living_of_one_kind(filled: Filled) -> None:

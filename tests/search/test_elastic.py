@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 from elasticsearch import Elasticsearch
 
+from search.base import INDEX_FORMAT
 from search.documents import Document, patient_document
 from search.elastic import ElasticEngine, connect
 from search.elastic_requests import as_query
@@ -72,11 +73,11 @@ def indexes(client: Elasticsearch, name: str) -> dict[str, set[str]]:
 @pytest.mark.server
 def test_rebuild_leaves_one_index_with_its_aliases(engine: ElasticEngine, client: Elasticsearch, name: str) -> None:
     engine.put(patients("a"))
-    assert indexes(client, name) == {f"{name}-1-000001": {name, f"{name}-w-1-000001"}}
+    assert indexes(client, name) == {f"{name}-{INDEX_FORMAT}-000001": {name, f"{name}-w-{INDEX_FORMAT}-000001"}}
     rebuild = engine.begin_rebuild()
-    assert indexes(client, name)[f"{name}-1-000002"] == {f"{name}-w-1-000002"}
+    assert indexes(client, name)[f"{name}-{INDEX_FORMAT}-000002"] == {f"{name}-w-{INDEX_FORMAT}-000002"}
     rebuild.finish()
-    assert indexes(client, name) == {f"{name}-1-000002": {name, f"{name}-w-1-000002"}}
+    assert indexes(client, name) == {f"{name}-{INDEX_FORMAT}-000002": {name, f"{name}-w-{INDEX_FORMAT}-000002"}}
 
 
 @pytest.mark.server
@@ -139,7 +140,7 @@ def test_put_to_an_index_that_vanished_is_unavailable(engine: ElasticEngine, mon
 def test_finish_when_the_new_index_vanished_leaves_the_old_one(engine: ElasticEngine, name: str) -> None:
     engine.put(patients("a"))
     rebuild = engine.begin_rebuild()
-    engine._client.indices.delete(index=f"{name}-1-000002")
+    engine._client.indices.delete(index=f"{name}-{INDEX_FORMAT}-000002")
     with pytest.raises(RebuildSuperseded):
         rebuild.finish()
     assert found(engine) == ["a"]
@@ -150,7 +151,7 @@ def test_rebuild_that_holds_too_little_is_refused(engine: ElasticEngine, client:
     engine.put(patients("a"))
     rebuild = engine.begin_rebuild()
     rebuild.put(patients("b", "c"))
-    client.delete(index=f"{name}-1-000002", id="patient:b")
+    client.delete(index=f"{name}-{INDEX_FORMAT}-000002", id="patient:b")
     with pytest.raises(IndexRefused, match="1 of 2"):
         rebuild.finish()
     assert found(engine) == ["a"]
@@ -169,7 +170,7 @@ def test_index_of_an_older_format_answers_only_after_a_rebuild(
     rebuild.put(patients("new"))
     rebuild.finish()
     assert found(engine) == ["meanwhile", "new"]
-    assert list(indexes(client, name)) == [f"{name}-1-000008"]
+    assert list(indexes(client, name)) == [f"{name}-{INDEX_FORMAT}-000008"]
 
 
 @pytest.mark.server
@@ -184,7 +185,7 @@ def test_index_of_a_newer_format_is_left_alone(engine: ElasticEngine, client: El
 @pytest.mark.server
 def test_index_without_its_alias_is_damaged(engine: ElasticEngine, client: Elasticsearch, name: str) -> None:
     engine.put(patients("a"))
-    client.indices.delete_alias(index=f"{name}-1-000001", name=name)
+    client.indices.delete_alias(index=f"{name}-{INDEX_FORMAT}-000001", name=name)
     with pytest.raises(IndexDamaged, match="alias"):
         engine.check()
 
@@ -202,7 +203,7 @@ def test_put_that_the_server_refuses_names_the_document_not_the_patient(
     engine: ElasticEngine, client: Elasticsearch, name: str
 ) -> None:
     engine.put(patients("a"))
-    client.indices.put_settings(index=f"{name}-1-000001", settings={"blocks.write": True})
+    client.indices.put_settings(index=f"{name}-{INDEX_FORMAT}-000001", settings={"blocks.write": True})
     with pytest.raises(IndexRefused, match="cluster_block_exception") as caught:
         engine.put(patients("Secret"))
     assert "patient:Secret" in str(caught.value)
@@ -214,7 +215,7 @@ def test_mapping_refuses_what_was_not_named(engine: ElasticEngine, client: Elast
 
     engine.put(patients("a"))
     with pytest.raises(BadRequestError, match="strict"):
-        client.index(index=f"{name}-1-000001", document={"fields": {"surprise": "x"}})
+        client.index(index=f"{name}-{INDEX_FORMAT}-000001", document={"fields": {"surprise": "x"}})
 
 
 # --- on no server ------------------------------------------------------------------------------------------------
@@ -242,7 +243,7 @@ def test_as_query_takes_a_backslash_for_itself() -> None:
     assert as_query(Wildcard("name", "a\\*b")) == {"wildcard": {"fields.name": {"value": "a\\\\*b"}}}
 
 
-LISTED: Final[dict[str, Any]] = {"n-1-000001": {"aliases": {"n": {}, "n-w-1-000001": {}}}}
+LISTED: Final[dict[str, Any]] = {f"n-{INDEX_FORMAT}-000001": {"aliases": {"n": {}, f"n-w-{INDEX_FORMAT}-000001": {}}}}
 
 
 class Scripted(BaseHTTPRequestHandler):

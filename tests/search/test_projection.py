@@ -9,6 +9,7 @@ import pytest
 
 from archive.answers import dossier_answer
 from archive.facts import Act
+from archive.headers import InstanceHeader
 from archive.model import PatientRecord
 from search.documents import Document, body_text
 from search.kinds import Kind
@@ -54,8 +55,10 @@ def test_record_when_projected_then_there_is_one_patient_and_a_document_of_each_
         Kind.PATIENT: 1,
         Kind.DOSSIER: 2,
         Kind.PLAN: 2,
+        Kind.STUDY: 1,
         # two CT, the follow-up, and one each of plans, structure sets, doses, records and the registration
         Kind.SERIES: 8,
+        Kind.INSTANCES: 8,
     }
     assert {one.version for one in documents(record)} == {record.version}
     assert {one.patient_key for one in documents(record)} == {record.key}
@@ -148,7 +151,12 @@ def test_series_when_it_belongs_to_no_course_then_it_is_found_all_the_same(recor
 
 def test_patient_when_there_is_only_an_unattached_image_then_patient_and_series_are_found() -> None:
     record = made.folded([FOLLOW_UP])
-    assert Counter(one.kind for one in documents(record)) == {Kind.PATIENT: 1, Kind.SERIES: 1}
+    assert Counter(one.kind for one in documents(record)) == {
+        Kind.PATIENT: 1,
+        Kind.STUDY: 1,
+        Kind.SERIES: 1,
+        Kind.INSTANCES: 1,
+    }
 
 
 def test_patient_when_nothing_is_left_then_a_tombstone_keeps_late_writers_away() -> None:
@@ -193,3 +201,41 @@ def test_index_when_it_holds_the_documents_then_every_way_in_finds_them(record: 
         assert len(found(Query(kind=Kind.PATIENT, patient_id="H-1001"))) == 1
     finally:
         engine.close()
+
+
+def test_patient_when_hundreds_of_slices_wait_then_a_hundred_are_named_and_all_are_counted() -> None:
+    record = made.folded([made.image(f"slice {number}", series="ct") for number in range(150)])
+    (patient,) = _of(record, Kind.PATIENT)
+    assert (len(patient.body["unattached"]), patient.body["unattached_instances"]) == (100, 150)
+    assert all(len(one["instance_uids"]) <= 100 for one in patient.body["findings"])
+    (series,) = _of(record, Kind.SERIES)
+    assert len(series.fields["instance_uid"]) == 150
+
+
+def test_study_when_its_instances_differ_then_all_values_are_kept_the_most_frequent_first() -> None:
+    def described(name: str, text: str) -> InstanceHeader:
+        return replace(made.image(name, series=f"series of {text}"), study_description=text)
+
+    record = made.folded([described("a", "Head"), described("b", "Neck"), described("c", "Neck"), described("d", "")])
+    (study,) = _of(record, Kind.STUDY)
+    assert study.body["attributes"]["StudyDescription"] == ["Neck", "Head"]
+    assert study.body["attributes"]["NumberOfStudyRelatedInstances"] == "4"
+    assert set(study.fields["description"]) == {"neck", "head"}
+
+
+def test_instances_when_projected_then_what_all_say_stands_once_and_the_rest_in_order_of_number() -> None:
+    headers = [
+        replace(
+            made.image(name, series="ct"), instance_number=number, own={"ContentTime": time}, shared={"Rows": "512"}
+        )
+        for name, number, time in (("a", 3, "120003"), ("b", 1, "120001"), ("c", None, ""))
+    ]
+    (rows,) = _of(
+        made.folded([replace(one, own={k: v for k, v in one.own.items() if v}) for one in headers]), Kind.INSTANCES
+    )
+    assert rows.fields == {}
+    assert rows.body["count"] == 3
+    assert rows.body["alike"]["Rows"] == "512"
+    assert rows.body["each"]["InstanceNumber"] == ["1", "3", None]
+    assert rows.body["each"]["ContentTime"] == ["120001", "120003", None]
+    assert rows.body["each"]["SOPInstanceUID"] == [made.uid("b"), made.uid("a"), made.uid("c")]

@@ -11,11 +11,13 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from search import sqlite
+from search import sqlite, sqlite_conditions
+from search.conditions import Prefix, Range, Term, all_of
 from search.documents import Document, patient_document
 from search.errors import (
     IndexDamaged,
@@ -286,7 +288,60 @@ def test_search_for_many_and_few_gives_the_same_order(engine: SqliteEngine, monk
     engine.put(patients(*(f"{number * 7919 % 1000:04d}" for number in range(300))))
     query = Query(kind=Kind.PATIENT, text="0", limit=1000, with_total=True)
     few = engine.search(query)
-    monkeypatch.setattr(sqlite, "_NARROW", 10)
+    monkeypatch.setattr(sqlite_conditions, "NARROW", 10)
     many = engine.search(query)
     assert few == many
     assert len(few.hits) > 10
+
+
+def test_queries_of_dicom_use_an_index_for_every_key_and_read_no_table_whole(engine: SqliteEngine) -> None:
+    engine.put(patients("a"))
+    wide = Range("study_date", low="2020-01-01", high="2020-12-31")
+    statements: list[str] = []
+    engine._idle[0][1].set_trace_callback(statements.append)
+    for kind, held in (
+        (Kind.STUDY, Term("study_uid", "1.2.3")),
+        (Kind.STUDY, Term("patient_id", "0042")),
+        (Kind.STUDY, Prefix("patient_id", "00")),
+        (Kind.STUDY, Term("accession", "A1")),
+        (Kind.STUDY, all_of(wide, Prefix("name", "wang"))),
+        (Kind.STUDY, Term("modality", "ct")),
+        (Kind.SERIES, Term("study_uid", "1.2.3")),
+        (Kind.SERIES, Term("instance_uid", "1.2.3.4")),
+    ):
+        engine.search(Query(kind=kind, where=held))
+    engine.fetch(["instances:x:p"])
+    connection = engine._idle[0][1]
+    connection.set_trace_callback(None)
+    asked = [one for one in statements if one.startswith(("SELECT id", "SELECT count", "\n    SELECT"))]
+    assert len(asked) > 16
+    for statement in asked:
+        plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + statement)]
+        assert not any("SCAN documents" in step or "SCAN d" in step or "SCAN terms" in step for step in plan), plan
+
+
+@pytest.mark.parametrize("few", [0, 1000])
+def test_search_when_a_key_is_wide_then_it_is_tested_on_each_document(
+    engine: SqliteEngine, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    engine.put(patients(*(f"{number:04d}" for number in range(100))))
+    query = Query(kind=Kind.PATIENT, text="0 00", where=Prefix("name", "00"), limit=30, with_total=True)
+    before = engine.search(query)
+    assert before.total == 100
+    monkeypatch.setattr(sqlite_conditions, "NARROW", few)
+    monkeypatch.setattr(sqlite_conditions, "_LISTED_AT_MOST", 1)
+    assert engine.search(query) == before
+
+
+def test_put_when_a_document_says_the_same_then_only_its_version_is_written(engine: SqliteEngine, path: Path) -> None:
+    (first,) = patients("same")
+    engine.put([first])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE documents_1 SET body = '{\"patient\":{}}'")
+        connection.commit()
+        engine.put([replace(first, version=first.version + 1)])
+        (row,) = connection.execute("SELECT version, body FROM documents_1").fetchall()
+        assert row == (first.version + 1, '{"patient":{}}')
+        engine.put([replace(first, version=first.version + 2, body={"patient": {"name": "other"}})])
+        (row,) = connection.execute("SELECT version, body FROM documents_1").fetchall()
+        assert row == (first.version + 2, '{"patient":{"name":"other"}}')
