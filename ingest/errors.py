@@ -18,11 +18,28 @@ IngestError
 ├── OutOfResources           A700
 │   ├── SpoolFull            no room in the spool
 │   ├── SpoolFailed          the spool can't promise durability any more
+│   ├── NotFiledInTime       safe in the spool, but not in the archive in the time a sender is kept waiting
 │   └── TooLarge             longer than the limit, or a decompression bomb
+├── BadMessage               what came over the wire is no DICOM message, or can't be sent as one
 ├── FilerBusy                another process of this node files at the moment
 ├── Undescribable            sound bytes whose values can't be read: filed into quarantine
+│   └── ReaderDied           reading them took a process all its memory, too long, or its life
+├── PeerRefused              an association is not accepted: A-ASSOCIATE-RJ
+│   ├── WrongCalledTitle     we are called by a title that is not ours
+│   ├── UnknownPeer          no rule knows the calling title
+│   ├── WrongAddress         the calling title comes from where it may not
+│   ├── WrongCertificate     the calling title does not show the certificate it is bound to
+│   └── TooManyAssociations  no more at once
+├── NotAllowed               a presentation context the peer may not use
+├── HandshakeFailed          TLS could not be agreed on
+├── BadPeerRule              a rule for a peer that can't be
+├── BadTls                   keys and certificates that can't be used
 ├── NotSent                  another node can't be reached or refuses us
 │   └── BadPeer              what should name another node does not
+├── AssociationLost          an association ended before its work was done
+├── NotConvertible           an instance can't be written in a transfer syntax the receiver takes
+├── BadIdentifier            a retrieve request that does not say what it wants: A900
+├── UnknownDestination       a retrieve request to where nobody is known
 └── NotTaken                 an import does not take this path
     ├── UnsafePath           link, device, pipe, or a name that leaves the archive
     ├── FileChanged          the file changed while it was read
@@ -165,6 +182,20 @@ class TooLarge(OutOfResources):
     hint = "If this is a real object of yours, report it with its size: the limits are part of the program."
 
 
+class BadMessage(IngestError):
+    """What came over the wire is no DICOM message, or the peer's limits leave no room for one."""
+
+    code = "LG-ING-310"
+    hint = "The sending system breaks the protocol, or something between does: tell its vendor."
+
+
+class NotFiledInTime(OutOfResources):
+    """It is safe in the spool and will be filed, but the site promises senders more than that (``acknowledge``)."""
+
+    code = "LG-ING-304"
+    hint = "See why the filer is slow (`lastgate doctor`). The sender sends again, which does no harm."
+
+
 class FilerBusy(IngestError):
     """Another process of this node files at the moment: there is one filer per node."""
 
@@ -180,6 +211,88 @@ class Undescribable(IngestError):
     status = StatusClass.CANNOT_UNDERSTAND
 
 
+class ReaderDied(Undescribable):
+    """Reading the values took a process all its memory, too long, or its life, twice."""
+
+    code = "LG-ING-504"
+
+
+class PeerRefused(IngestError):
+    """An association is not accepted; `rejection` is result, source and reason of the A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
+
+    code = "LG-ING-600"
+    rejection: ClassVar[tuple[int, int, int]] = (1, 1, 1)
+
+
+class WrongCalledTitle(PeerRefused):
+    """The peer calls us by a title that is not ours, or not for it."""
+
+    code = "LG-ING-601"
+    hint = "Set our title in the peer, or name the other title in `called` of its rule."
+    rejection = (1, 1, 7)
+
+
+class UnknownPeer(PeerRefused):
+    """No rule knows the calling title, and strangers are refused."""
+
+    code = "LG-ING-602"
+    hint = "If it is a system of yours, write a rule for it ([[node.peers]])."
+    rejection = (1, 1, 3)
+
+
+class WrongAddress(PeerRefused):
+    """The calling title comes from an address it may not come from."""
+
+    code = "LG-ING-603"
+    hint = "Somebody uses the title of another system, or that system moved: then mend `addresses` of its rule."
+    rejection = (1, 1, 3)
+
+
+class WrongCertificate(PeerRefused):
+    """The calling title does not show the certificate it is bound to."""
+
+    code = "LG-ING-604"
+    hint = "Somebody uses the title of another system, or its certificate is new: then mend `certificates` of its rule."
+    rejection = (1, 1, 3)
+
+
+class TooManyAssociations(PeerRefused):
+    """There are no more associations at once, in all or for this peer."""
+
+    code = "LG-ING-605"
+    hint = "It is told to try again. If it happens often, raise node.most_associations or `associations` of its rule."
+    rejection = (2, 3, 2)
+
+
+class NotAllowed(IngestError):
+    """A presentation context the peer may not use, or that this node does not offer."""
+
+    code = "LG-ING-606"
+    hint = "If the peer should be allowed this, add it to `services` or `sop_classes` of its rule."
+    status = StatusClass.NOT_AUTHORIZED
+
+
+class HandshakeFailed(IngestError):
+    """A peer on the TLS port and this node could not agree."""
+
+    code = "LG-ING-607"
+    hint = "Does it speak TLS 1.2 or 1.3, with a certificate that one of node.tls.authorities signed?"
+
+
+class BadPeerRule(IngestError):
+    """A rule for a peer contradicts itself, or names what there can't be."""
+
+    code = "LG-ING-608"
+    hint = "Mend [[node.peers]] in the settings."
+
+
+class BadTls(IngestError):
+    """Keys and certificates that can't be used."""
+
+    code = "LG-ING-609"
+    hint = "Mend [node.tls] in the settings, or the files it names."
+
+
 class NotSent(IngestError):
     """Another node can't be reached, or does not let us send."""
 
@@ -192,6 +305,35 @@ class BadPeer(NotSent):
 
     code = "LG-ING-503"
     hint = "Write AET@HOST:PORT, such as TPS@10.0.0.7:104."
+
+
+class AssociationLost(IngestError):
+    """An association ended before its work was done: the peer went, or we were told to stop."""
+
+    code = "LG-ING-510"
+    hint = "See whether the peer runs, and what its own log says; what was not stored is sent again."
+
+
+class NotConvertible(IngestError):
+    """An instance can't be written in a transfer syntax the receiver takes."""
+
+    code = "LG-ING-511"
+    hint = "Let the receiver accept the transfer syntax the instance is stored in."
+
+
+class BadIdentifier(IngestError):
+    """A retrieve request does not say, or says ambiguously, which instances it wants (PS3.4 C.4.2.1.4)."""
+
+    code = "LG-ING-512"
+    hint = "Name the level and one value of each unique key above it; UIDs of the level itself may be a list."
+    status = StatusClass.DOES_NOT_MATCH
+
+
+class UnknownDestination(IngestError):
+    """A retrieve request names a move destination this node does not know the address of."""
+
+    code = "LG-ING-513"
+    hint = "Write a rule for it with `host` and `port` ([[node.peers]])."
 
 
 class NotTaken(IngestError):

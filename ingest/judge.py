@@ -2,15 +2,26 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import BinaryIO
 
+from archive.facts import Source
 from archive.headers import Identifier
-from ingest.arrival import Arrival, Refusal
-from ingest.errors import BadDataSet, EmptyFile, ExecutablePreamble, IngestError, Mismatch, NoPatientNamed, TooLarge
-from ingest.limits import Limits
-from ingest.names import Names
-from ingest.part10 import FileLayout, find_dataset
-from ingest.walker import Walker
+from ingest.dataset.limits import Limits
+from ingest.dataset.names import Names
+from ingest.dataset.part10 import FileLayout, find_dataset
+from ingest.dataset.walker import Walker
+from ingest.errors import (
+    BadDataSet,
+    BadFileMeta,
+    EmptyFile,
+    ExecutablePreamble,
+    IngestError,
+    Mismatch,
+    NoPatientNamed,
+    TooLarge,
+)
+from ingest.spool.arrival import Arrival, Refusal
 
 Judge = Callable[[BinaryIO, Arrival], Arrival]
 """Takes the bytes and a draft (source, digest, length) and returns the arrival, understood or refused."""
@@ -31,13 +42,26 @@ class Announced:
             raise Mismatch("The SOP Class UID announced is not the one in the data set (0008,0016)")
 
 
-def judge_network(*, layout: FileLayout, announced: Announced, limits: Limits) -> Judge:
-    """Judge a data set from the network behind the header this node wrote."""
+def judge_network(*, layout: FileLayout, announced: Announced, limits: Limits, digesting: bool = True) -> Judge:
+    """Judge a data set from the network behind the header this node wrote.
+
+    Where the sender waits, the digests of the data set can be left to whoever reads it next (`digested`).
+    """
 
     def judge(stream: BinaryIO, draft: Arrival) -> Arrival:
-        return _walked(stream, draft, layout, announced, limits)
+        return _walked(stream, draft, layout, announced, limits, digesting=digesting)
 
     return judge
+
+
+def digested(stream: BinaryIO, arrival: Arrival, *, limits: Limits) -> Arrival:
+    """Return an arrival with the digests of its data set, read from `stream`; itself if it has them or needs none."""
+    if arrival.kind != "dicom" or arrival.dataset_sha256:
+        return arrival
+    stream.seek(arrival.dataset_offset)
+    size_bytes = arrival.size_bytes - arrival.dataset_offset
+    walked = Walker(stream, arrival.transfer_syntax_uid, limits=limits, size_bytes=size_bytes).walk()
+    return replace(arrival, dataset_sha256=walked.dataset_sha256, content_sha256=walked.content_sha256)
 
 
 def judge_file(*, limits: Limits, patient: Identifier | None, title: str) -> Judge:
@@ -59,6 +83,27 @@ def judge_file(*, limits: Limits, patient: Identifier | None, title: str) -> Jud
     return judge
 
 
+def judge_again(source: Source, *, limits: Limits, patient: Identifier | None) -> Judge:
+    """Judge what came before as it was judged then: what came from the network, by what was announced of it.
+
+    That stands in the header this node wrote; a file's own header is only flagged where it differs.
+    """
+    if source.kind != "dicom":
+        return judge_file(limits=limits, patient=patient, title=PurePath(source.name).name)
+
+    def judge(stream: BinaryIO, draft: Arrival) -> Arrival:
+        try:
+            layout = find_dataset(stream)
+        except (BadDataSet, ExecutablePreamble) as error:
+            return refused(draft, error)
+        if layout is None:
+            return refused(draft, BadFileMeta("The header this node wrote is not there"))
+        announced = Announced(sop_class_uid=layout.sop_class_uid, sop_instance_uid=layout.sop_instance_uid)
+        return judge_network(layout=layout, announced=announced, limits=limits)(stream, draft)
+
+    return judge
+
+
 def _with_meta_compared(arrival: Arrival, layout: FileLayout) -> Arrival:
     """Flag a file meta group that names another instance: anonymisers change the data set and forget the header."""
     said = Announced(sop_class_uid=layout.sop_class_uid, sop_instance_uid=layout.sop_instance_uid)
@@ -69,7 +114,15 @@ def _with_meta_compared(arrival: Arrival, layout: FileLayout) -> Arrival:
     return arrival
 
 
-def _walked(stream: BinaryIO, draft: Arrival, layout: FileLayout, announced: Announced, limits: Limits) -> Arrival:
+def _walked(
+    stream: BinaryIO,
+    draft: Arrival,
+    layout: FileLayout,
+    announced: Announced,
+    limits: Limits,
+    *,
+    digesting: bool = True,
+) -> Arrival:
     draft = replace(
         draft,
         kind="dicom",
@@ -79,7 +132,7 @@ def _walked(stream: BinaryIO, draft: Arrival, layout: FileLayout, announced: Ann
     )
     stream.seek(layout.dataset_offset)
     size_bytes = draft.size_bytes - layout.dataset_offset
-    walker = Walker(stream, layout.transfer_syntax_uid, limits=limits, size_bytes=size_bytes)
+    walker = Walker(stream, layout.transfer_syntax_uid, limits=limits, size_bytes=size_bytes, digesting=digesting)
     try:
         walked = walker.walk()
         walked.names.check()

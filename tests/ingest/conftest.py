@@ -9,9 +9,11 @@ import pytest
 
 from archive.facts import FactStore, PatientKey, Receipt
 from archive.journal import Event
-from ingest.filer import Filer, Ports
-from ingest.import_folder import ImportReport, import_paths
-from ingest.spool import Spool, SpoolLimits
+from ingest.filing.filer import Filer
+from ingest.filing.ports import Ports
+from ingest.filing.reader import HeaderReader
+from ingest.folders.import_folder import ImportReport, import_paths
+from ingest.spool.spool import Spool, SpoolLimits
 from storage.filesystem import FilesystemStore
 
 
@@ -21,11 +23,13 @@ class House:
 
     root: Path
     worker: str = "w1"
+    small_bytes: int = SpoolLimits().small_bytes
     now: datetime = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
     told: list[PatientKey] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     find_instance: Callable[[str], Collection[PatientKey]] | None = None
     on_facts: Callable[[PatientKey], None] | None = None
+    reader: HeaderReader | None = None
 
     def __post_init__(self) -> None:
         self.store = FilesystemStore(self.root / "store")
@@ -38,18 +42,26 @@ class House:
         return self.now
 
     def new_spool(self, worker: str) -> Spool:
-        return Spool(self.root / "spool" / worker, clock=self.clock, limits=SpoolLimits(free_bytes=0))
+        return Spool(
+            self.root / "spool" / worker,
+            clock=self.clock,
+            limits=SpoolLimits(free_bytes=0, small_bytes=self.small_bytes),
+        )
+
+    def tell(self, *keys: PatientKey) -> None:
+        for key in keys:
+            (self.on_facts or self.told.append)(key)
 
     def new_filer(self) -> Filer:
         ports = Ports(
             store=self.store,
             facts=self.facts,
-            on_facts=lambda key: (self.on_facts or self.told.append)(key),
-            record=self.events.append,
+            on_facts=self.tell,
+            record=lambda *events: self.events.extend(events),
             clock=self.clock,
             find_instance=lambda uid: self.find_instance(uid) if self.find_instance else (),
         )
-        return Filer(self.root / "spool", ports, grace=timedelta(minutes=10))
+        return Filer(self.root / "spool", ports, grace=timedelta(minutes=10), reader=self.reader)
 
     def take(self, *paths: Path, **options: object) -> ImportReport:
         """Import and file."""
@@ -65,9 +77,13 @@ class House:
         return {stat.key: self.store.read_bytes(stat.key) for stat in self.store.list(prefix)}
 
 
+AS_FILES = pytest.mark.parametrize("house", [0], indirect=True, ids=["files"])
+"""For tests of what lies in a file of its own, as long things do."""
+
+
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
     """A house of its own for each test."""
-    made = House(tmp_path / "house")
+    made = House(tmp_path / "house", small_bytes=getattr(request, "param", SpoolLimits().small_bytes))
     yield made
     made.spool.close()

@@ -4,8 +4,8 @@ import struct
 import zlib
 from pathlib import Path
 
-from ingest.encoding import LONG_VRS
-from ingest.part10 import file_header
+from ingest.dataset.encoding import LONG_VRS
+from ingest.dataset.part10 import file_header
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 IMPLICIT = "1.2.840.10008.1.2"

@@ -1,0 +1,1 @@
+"""Reading data sets as bytes: file format, strict walk, digests of content."""

@@ -1,0 +1,1 @@
+"""From the spool into the archive: reading values, putting bytes, writing receipts, quarantine."""

@@ -1,0 +1,1 @@
+"""Taking in folders, single files and zip archives."""
