@@ -1,0 +1,218 @@
+"""One retrieve request on an association that was accepted: its request, its responses, what is stored in between.
+
+All of it happens in the thread that owns the socket, as C-STORE does
+(`ingest.node.fast_receive`): nothing is handed over, and bytes go out straight
+from the buffers they were read into. What does not belong to the request stays
+on the connection for pynetdicom, whose state machine knows what to do.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from ingest.errors import AssociationLost, BadMessage
+from ingest.node.connection import Connection
+from ingest.node.reactor import ReactorAssociation
+from ingest.node.wire import (
+    P_DATA_TF,
+    Buffer,
+    Command,
+    CommandKind,
+    Field,
+    Pdv,
+    StoreRequest,
+    StoreResponse,
+    command_pdus,
+    data_set_pdus,
+    parse_command,
+    parse_pdvs,
+)
+from ingest.retrieve.association import Kind
+from ingest.retrieve.line import Line, both
+
+IDENTIFIER_BYTES: Final = 1 << 20
+"""The longest identifier that is read: ten thousand UIDs fit."""
+
+_COMMAND_BYTES: Final = 64 * 1024
+_INVALID_PDU: Final = "Evt19"  # PS3.8 9.2.1: unrecognised or invalid PDU; the association is aborted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A command set at the front of the connection, not taken yet.
+
+    Parameters
+    ----------
+    size_bytes
+        Length of the PDUs that hold it.
+    rest
+        What stands behind it in the last of them, good until the connection receives again.
+    """
+
+    context_id: int
+    command: Command
+    size_bytes: int
+    rest: tuple[Pdv, ...]
+
+
+def first_message(connection: Connection) -> Message | None:
+    """Look at the command set that begins; None if something else does.
+
+    Raises
+    ------
+    BadMessage, OSError
+        It can't be read, or the connection broke.
+    """
+    parts: list[bytes] = []
+    context_id, at = None, 0
+    while at <= _COMMAND_BYTES:
+        pdu = connection.peek(at)
+        if pdu is None or pdu.kind != P_DATA_TF:
+            return None
+        at += pdu.size_bytes
+        pdvs = parse_pdvs(pdu.body)
+        for number, pdv in enumerate(pdvs):
+            if not pdv.is_command or context_id not in (None, pdv.context_id):
+                return None
+            context_id = pdv.context_id
+            parts.append(bytes(pdv.fragment))
+            if pdv.is_last:
+                command = parse_command(b"".join(parts))
+                return Message(context_id=context_id, command=command, size_bytes=at, rest=tuple(pdvs[number + 1 :]))
+    return None
+
+
+class Exchange:
+    """Serves one request.
+
+    Parameters
+    ----------
+    association
+        On which it came; this thread is the one of its upper layer.
+    message_id
+        Of the request: a cancel names it.
+    answer_s
+        How long the peer is waited for.
+    """
+
+    def __init__(self, association: ReactorAssociation, *, message_id: int, answer_s: float) -> None:
+        self._association = association
+        self._connection = association.dul.connection
+        self._message_id = message_id
+        self._answer_s = answer_s
+        self.is_cancelled = False
+        assert self._connection.socket is not None
+        self._line = Line(self._connection.socket, patience_s=answer_s, is_stopped=lambda: association.dul.is_ending)
+
+    @property
+    def accepted(self) -> dict[Kind, int]:
+        """Presentation contexts on which we may store."""
+        return {
+            (str(one.abstract_syntax), str(one.transfer_syntax[0])): one.context_id or 0
+            for one in self._association.accepted_contexts
+            if one.as_scu
+        }
+
+    def send(self, context_id: int, command: bytes, data_set: Iterable[Buffer] | None = None) -> None:
+        """Send a message; raises `AssociationLost` if that can't be done any more."""
+        most = self._association.dimse.maximum_pdu_size
+        whole = command_pdus(context_id, command, peer_pdu_bytes=most)
+        if data_set is None:
+            self._line.send([[whole]])
+        else:
+            self._line.send(both(whole, data_set_pdus(context_id, data_set, peer_pdu_bytes=most)))
+
+    def identifier(self, message: Message) -> bytes:
+        """Take a request, and return the data set behind it.
+
+        Raises
+        ------
+        BadMessage
+            It is too long, or something else stands in the middle of it.
+        AssociationLost
+            It does not come.
+        """
+        taken = bytearray()
+        pdvs: Iterable[Pdv] = message.rest
+        size_bytes = message.size_bytes
+        while True:
+            for pdv in pdvs:
+                if pdv.is_command or pdv.context_id != message.context_id:
+                    raise BadMessage("Another message stands in the middle of an identifier")
+                taken += pdv.fragment
+                if len(taken) > IDENTIFIER_BYTES:
+                    raise BadMessage(f"The identifier is longer than {IDENTIFIER_BYTES} bytes")
+                if pdv.is_last:
+                    self._connection.consume(size_bytes)
+                    return bytes(taken)
+            self._connection.consume(size_bytes)
+            self._await()
+            pdu = self._connection.peek()
+            if pdu is None or pdu.kind != P_DATA_TF:
+                raise AssociationLost("The identifier ends early")
+            pdvs, size_bytes = parse_pdvs(pdu.body), pdu.size_bytes
+
+    def look_up(self) -> None:
+        """Notice a cancel, without waiting; raises `AssociationLost` if the peer is gone, or we are to end."""
+        try:
+            while self._connection.ready:
+                message = first_message(self._connection)
+                if message is None:
+                    raise AssociationLost("The peer ended the association")
+                if not self._takes_cancel(message):
+                    return  # a request that waits for its turn
+        except OSError as error:
+            raise AssociationLost(str(error)) from error
+        if self._association.dul.is_ending:
+            raise AssociationLost("The association is to end")
+
+    def store(self, context_id: int, request: StoreRequest, pieces: Iterable[Buffer]) -> StoreResponse:
+        """Store an instance at the peer that asked for it and return its answer.
+
+        Raises
+        ------
+        AssociationLost
+            It is over; whether the instance was stored nobody knows.
+        """
+        self.send(context_id, request.encode(), pieces)
+        try:
+            return self._answer(request.message_id)
+        except (BadMessage, OSError) as error:
+            self.refuse()
+            raise AssociationLost(str(error)) from error
+
+    def refuse(self) -> None:
+        """Let the state machine abort the association."""
+        self._association.dul.event_queue.put(_INVALID_PDU)
+
+    def _answer(self, message_id: int) -> StoreResponse:
+        while True:
+            self._await()
+            message = first_message(self._connection)
+            if message is None:
+                raise AssociationLost("The peer ended the association")
+            if self._takes_cancel(message):
+                continue
+            answer = StoreResponse.of(message.command)
+            self._connection.consume(message.size_bytes)
+            if answer.message_id == message_id:
+                return answer
+
+    def _takes_cancel(self, message: Message) -> bool:
+        """Take a C-CANCEL; one for another request does not matter."""
+        if message.command.kind != CommandKind.C_CANCEL_RQ:
+            return False
+        self._connection.consume(message.size_bytes)
+        if message.command.number(Field.MESSAGE_ID_RESPONDED_TO) == self._message_id:
+            self.is_cancelled = True
+        return True
+
+    def _await(self) -> None:
+        """Wait until something can be read."""
+        ends = time.monotonic() + self._answer_s
+        while not self._connection.ready:
+            left = ends - time.monotonic()
+            if self._association.dul.is_ending or left <= 0:
+                raise AssociationLost("The association is to end" if left > 0 else "The peer does not answer")
+            self._connection.wait(left)
