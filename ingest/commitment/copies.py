@@ -1,0 +1,139 @@
+"""Which copies of an instance the archive has, and reading them back.
+
+What counts as a copy: the object in intake (or ``documents``), and the file in
+the vault if a dossier with it is sealed. A store that hard-links (both on one
+filesystem) holds them as **one** copy. The spool's copy does not count: it
+goes after the grace time. All copies are read, and one that is damaged or
+missing fails the instance, even where another is whole: the requestor should
+not let go of its own while ours need mending.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from archive import ocfl
+from archive.facts import PatientFacts, Receipt, Sealed
+from archive.vault import Vault
+from storage.base import ObjectStore
+from storage.errors import DigestMismatch, ObjectMissing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """One copy of the bytes of one instance.
+
+    Parameters
+    ----------
+    place
+        ``intake`` or ``vault``.
+    key
+        In the store of that place.
+    """
+
+    place: str
+    key: str
+    sha256: str
+    size_bytes: int
+
+
+class Pace:
+    """Holds reading back to a rate, so that receiving and looking stay quick.
+
+    Parameters
+    ----------
+    bytes_per_s
+        Zero for no limit.
+    wait
+        Waits so many seconds; returns True when the work is to stop.
+    """
+
+    def __init__(self, bytes_per_s: int, wait: Callable[[float], bool]) -> None:
+        self._rate = bytes_per_s
+        self._wait = wait
+        self._free_at = 0.0
+
+    def spend(self, count: int) -> None:
+        """Wait until so many bytes fit the rate; a stop ends the waiting."""
+        if not self._rate:
+            return
+        now = time.monotonic()
+        self._free_at = max(self._free_at, now) + count / self._rate
+        if self._free_at > now:
+            self._wait(self._free_at - now)
+
+
+class Copies:
+    """Finds copies and reads them back.
+
+    Parameters
+    ----------
+    work, locked
+        Stores of the intake and of the vault.
+    """
+
+    def __init__(self, *, work: ObjectStore, locked: ObjectStore, vault: Vault, pace: Pace) -> None:
+        self._stores = {"intake": work, "vault": locked}
+        self._is_one_disk = work is locked and work.capabilities.links_from is not None
+        self._vault = vault
+        self._pace = pace
+        self._inventories: dict[str, Mapping[str, Sequence[str]]] = {}
+
+    def forget(self) -> None:
+        """Forget the inventories read so far: others may have sealed since."""
+        self._inventories.clear()
+
+    def of(self, receipt: Receipt, facts: PatientFacts) -> Iterator[Copy]:
+        """Yield the copies the archive must have of the bytes of this receipt."""
+        sealed = tuple(self._sealed(receipt, facts))
+        yield from sealed
+        if not (sealed and self._is_gone(receipt)):  # after sealing the intake may let go of its own
+            yield self._copy("intake", receipt.key, receipt)
+
+    def count(self, copies: Iterable[Copy]) -> int:
+        """Return how many of them stand for themselves."""
+        places = {copy.place for copy in copies}
+        return min(len(places), 1) if self._is_one_disk else len(places)
+
+    def is_whole(self, copy: Copy) -> bool:
+        """Read a copy now, to its end, and say whether it is what was received; raises `StoreUnavailable`."""
+        digest, size = hashlib.sha256(), 0
+        try:
+            for piece in self._stores[copy.place].read(copy.key):
+                digest.update(piece)
+                size += len(piece)
+                self._pace.spend(len(piece))
+        except (ObjectMissing, DigestMismatch):
+            return False
+        return size == copy.size_bytes and digest.hexdigest() == copy.sha256
+
+    def _sealed(self, receipt: Receipt, facts: PatientFacts) -> Iterator[Copy]:
+        dossiers = {
+            what.dossier
+            for what in (decision.what for decision in facts.decisions)
+            if isinstance(what, Sealed) and receipt.file_sha256 in what.file_sha256s
+        }
+        for dossier in sorted(dossiers):
+            folder = ocfl.object_folder(dossier)
+            # A seal without inventory, or with one that lacks the file, is damage: that "copy" is never whole.
+            paths = self._content(dossier).get(receipt.file_sha256) or [ocfl.INVENTORY]
+            yield from (self._copy("vault", f"{folder}/{path}", receipt) for path in paths)
+
+    def _content(self, dossier: str) -> Mapping[str, Sequence[str]]:
+        """Return the paths of a sealed dossier's files by SHA-256."""
+        if dossier not in self._inventories:
+            inventory = self._vault.inventory(dossier)
+            self._inventories[dossier] = inventory["fixity"]["sha256"] if inventory else {}
+        return self._inventories[dossier]
+
+    def _is_gone(self, receipt: Receipt) -> bool:
+        try:
+            self._stores["intake"].stat(receipt.key)
+        except ObjectMissing:
+            return True
+        return False
+
+    @staticmethod
+    def _copy(place: str, key: str, receipt: Receipt) -> Copy:
+        return Copy(place=place, key=key, sha256=receipt.file_sha256, size_bytes=receipt.size_bytes)
