@@ -28,7 +28,7 @@ from archive.errors import NotFound, Refused, SealBroken
 from archive.facts import Close, EnterSummary, PatientKey
 from archive.journal import Event
 from archive.model import Dossier, DossierState
-from ingest.sender import Peer, Sent, send
+from ingest.retrieve.sender import Peer, Sent, send
 from lastgate.composing import compose_patient
 from lastgate.papers import print_summary
 from lastgate.reception import receiving

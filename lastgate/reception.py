@@ -1,40 +1,82 @@
 """Joins the parts through which things come in: spool, filer and DICOM node of one house."""
 
-import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import structlog
 
 from archive.headers import Identifier
-from ingest.filer import Filer, Ports
-from ingest.import_folder import ImportLine, ImportReport, import_paths
+from ingest.dataset.limits import Limits
+from ingest.filing.filed import Filed, Spooled
+from ingest.filing.filer import Filer
+from ingest.filing.ports import Pace, Ports
+from ingest.filing.reader import IsolatedReader
+from ingest.folders.import_folder import ImportLine, ImportReport, import_paths
 from ingest.node import Node, NodeSettings
-from ingest.spool import Spool
-from lastgate.settings import SettingsError
+from ingest.service import Service
+from ingest.spool.arrival import Held
+from ingest.spool.spool import Spool
+from lastgate.committing import commitment_service_of
+from lastgate.listening import bound
+from lastgate.notifying import recording_of
+from lastgate.peering import check_peering, peers_of, server_tls_of
+from lastgate.procedures import step_service_of
+from lastgate.querying import find_service_of
+from lastgate.retrieving import retrieve_service_of
 from lastgate.wiring import House, utc_now
 from storage.errors import StorageError
 
 _CHAINED_EVERY_S = 60.0
 _MEND_S = 30.0
+_FILED_WITHIN_S = 25.0  # many senders wait no longer than half a minute
+_AT_ONCE = Pace(gather_s=0.0, longest_gather_s=0.0, quiet_s=0.0)  # a sender waits for each object
 _LOG = structlog.get_logger(__name__)
 
 
-def filer_of(house: House) -> Filer:
-    """Return the filer of this node; only one process at a time gets to work with it."""
+def filer_of(house: House, *, own: Path | None = None) -> Filer:
+    """Return the filer of this node; only one process at a time gets to work with it.
+
+    Parameters
+    ----------
+    own
+        The spool folder of this process; what lies in others is read in a process that may die of it.
+    """
     ports = Ports(
         store=house.stores.work,
         facts=house.facts,
         on_facts=house.on_facts,
-        record=house.journal.append,
+        record=recording_of(house),
         clock=utc_now,
         find_instance=house.patients_with,
     )
-    return Filer(house.home / "spool", ports, grace=timedelta(seconds=house.settings.spool_grace_s))
+    limits = Limits()
+    return Filer(
+        house.home / "spool",
+        ports,
+        grace=timedelta(seconds=house.settings.spool_grace_s),
+        limits=limits,
+        pace=Pace() if house.settings.acknowledge == "spooled" else _AT_ONCE,
+        reader=IsolatedReader(limits),
+        own=own,
+    )
+
+
+def services_of(house: House) -> tuple[Service, ...]:
+    """Return what the node of a house offers beside verification and storage; each service is joined here.
+
+    It is called in the process that offers them: what a service opens is not shared with the others.
+    """
+    return (
+        commitment_service_of(house),
+        find_service_of(house),
+        retrieve_service_of(house),
+        step_service_of(house),
+    )
 
 
 def take_in(
@@ -48,9 +90,8 @@ def take_in(
 
     Where a running node files for this house, it is waited for.
     """
-    spool = Spool(house.home / "spool" / f"import-{os.getpid()}", clock=utc_now)
-    filer = filer_of(house)
-    try:
+    with spool_of(house, f"import-{uuid4().hex}") as spool:
+        filer = filer_of(house, own=spool.folder.path)
         return import_paths(
             paths,
             spool,
@@ -59,17 +100,15 @@ def take_in(
             settle=lambda numbers: filer.settle(spool.folder.journal, numbers),
             on_progress=on_progress,
         )
-    finally:
-        spool.close()
 
 
 class Reception:
-    """The node of a house with its filer, while they run."""
+    """The node of a house with its filer, while they run in this process."""
 
-    def __init__(self, house: House, port: int) -> None:
+    def __init__(self, house: House, port: int, spool: Spool) -> None:
         self.house = house
         self.port = port
-        self._filer = filer_of(house)
+        self._filer = filer_of(house, own=spool.folder.path)
 
     def file(self) -> Counter[str]:
         """File at once what has come in and return how many objects became what."""
@@ -77,11 +116,8 @@ class Reception:
 
     @contextmanager
     def filing(self, stop: threading.Event) -> Iterator[None]:
-        """File beside the receiving until the block ends or `stop` is set.
-
-        Whatever ails the filer, receiving goes on: what comes in is safe in the spool and is filed when it is mended.
-        """
-        thread = threading.Thread(target=self._file_until, args=(stop,), name="filer")
+        """File beside the receiving until the block ends or `stop` is set."""
+        thread = threading.Thread(target=keep_filing, args=(self.house, stop), name="filer")
         thread.start()
         try:
             yield
@@ -89,64 +125,106 @@ class Reception:
             stop.set()
             thread.join()
 
-    def _file_until(self, stop: threading.Event) -> None:
-        while not stop.is_set():
-            try:
-                self._filer.run(stop)
-            except Exception as error:  # noqa: BLE001 - a node that ends would lose what comes, a filer only waits
-                _LOG.critical("filer.failed", error=f"{type(error).__name__}: {error}")
-                stop.wait(_MEND_S)
 
-
-@contextmanager
-def receiving(house: House, *, port: int | None = None) -> Iterator[Reception]:
-    """Run the DICOM node of a house; `port` 0 takes a free one."""
-    settings = house.settings.node
-    spool = Spool(house.home / "spool" / f"node-{os.getpid()}", clock=utc_now)
-    node = Node(
-        NodeSettings(
-            ae_title=settings.aet,
-            bind=settings.host,
-            port=settings.port if port is None else port,
-            checks_called_ae=settings.require_called_aet,
-            associations=settings.most_associations,
-            issuer=settings.issuer,
-        ),
-        spool,
-    )
-    try:
-        yield Reception(house, _started(node, settings.host, settings.port if port is None else port))
-    finally:
-        node.stop()
-        spool.close()
-
-
-def _started(node: Node, host: str, port: int) -> int:
-    try:
-        return node.start()
-    except OSError as error:
-        raise SettingsError(
-            f"The node can't listen on {host}:{port}: {error.strerror}. Stop what uses it, or set another node.port"
-        ) from error
-
-
-def serve_until(house: House, stop: threading.Event, *, on_start: Callable[[int], None]) -> None:
-    """Receive and file until `stop` is set; events are chained into the journal every minute.
-
-    Before that the stores prove what the archive relies on, and seals that a crash interrupted are ended.
+def prepare(house: House) -> None:
+    """Prove on the stores what the archive relies on, and end seals that a crash interrupted.
 
     Raises
     ------
     StoreUnfit
-        A store does not keep what it must; nothing is received.
+        A store does not keep what it must: nothing may be received.
+    SettingsError
+        A rule for a peer, or a file of TLS, can't be used.
     """
+    check_peering(house.settings.node)
     for store in {id(one): one for one in (house.stores.work, house.stores.locked)}.values():
         store.self_test()
     house.desk.resume()
-    with receiving(house) as reception, reception.filing(stop):
-        on_start(reception.port)
-        while not stop.wait(timeout=_CHAINED_EVERY_S):
-            try:
-                house.journal.flush()
-            except StorageError as error:  # what waits is safe in the outbox; the node goes on receiving
-                _LOG.warning("journal.waits", code=error.code, error=str(error))
+
+
+def keep_filing(house: House, stop: threading.Event) -> None:
+    """File until `stop` is set.
+
+    Whatever ails the filer, receiving goes on: what comes in is safe in the spool and is filed when it is mended.
+    """
+    filer = filer_of(house)
+    while not stop.is_set():
+        try:
+            filer.run(stop)
+        except Exception as error:  # noqa: BLE001 - a filer that ends would file nothing, one that waits may be mended
+            _LOG.critical("filer.failed", error=f"{type(error).__name__}: {error}")
+            stop.wait(_MEND_S)
+
+
+def keep_chained(house: House, stop: threading.Event) -> None:
+    """Chain events into the journal every minute until `stop` is set."""
+    while not stop.wait(timeout=_CHAINED_EVERY_S):
+        try:
+            house.journal.flush()
+        except StorageError as error:  # what waits is safe in the outbox; the node goes on receiving
+            _LOG.warning("journal.waits", code=error.code, error=str(error))
+
+
+@contextmanager
+def spool_of(house: House, worker: str) -> Iterator[Spool]:
+    """Open the spool of one process of this node."""
+    spool = Spool(house.home / "spool" / worker, clock=utc_now)
+    try:
+        yield spool
+    finally:
+        spool.close()
+
+
+@contextmanager
+def node_of(house: House, spool: Spool, *, workers: int = 1) -> Iterator[Node]:
+    """Build the DICOM node of a house, not yet listening; it has stopped when the block ends.
+
+    Parameters
+    ----------
+    workers
+        How many processes share the port, and the associations that are taken at once: each gets its part of them.
+    """
+    settings = house.settings.node
+    with _acknowledging(house, spool) as settled:
+        node = Node(
+            NodeSettings(
+                ae_title=settings.aet,
+                bind=settings.host,
+                port=settings.port,
+                checks_called_ae=settings.require_called_aet,
+                peers=peers_of(settings),
+                associations=-(-settings.most_associations // workers),
+                issuer=settings.issuer,
+            ),
+            spool,
+            services=services_of(house),
+            settled=settled,
+            record=house.journal.append,
+            tls=server_tls_of(settings),
+        )
+        try:
+            yield node
+        finally:
+            node.stop()
+
+
+@contextmanager
+def _acknowledging(house: House, spool: Spool) -> Iterator[Callable[[Held], None]]:
+    """Yield what is called between an arrival being safe and its sender being told so."""
+    if house.settings.acknowledge == "spooled":
+        yield Spooled(house.home / "spool")
+    else:
+        with Filed(spool.folder, within_s=_FILED_WITHIN_S) as filed:
+            yield filed
+
+
+@contextmanager
+def receiving(house: House, *, port: int | None = None) -> Iterator[Reception]:
+    """Run the DICOM node of a house in this process; `port` 0 takes a free one."""
+    with (
+        bound(house.settings, port=port) as listeners,
+        spool_of(house, f"node-{uuid4().hex}") as spool,
+        node_of(house, spool) as node,
+    ):
+        listeners.listen()
+        yield Reception(house, node.start(listeners.plain, listeners.tls), spool)

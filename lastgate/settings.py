@@ -8,10 +8,11 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import SettingsError as UnreadableVariable
 
@@ -36,14 +37,62 @@ class SettingsError(Exception):
     hint = f"Mend {FILE} or the LASTGATE_* variables; docs/administrator.md lists all settings."
 
 
+def _off(value: object) -> object:
+    return None if value == "off" else value
+
+
 def _node_id(value: str) -> str:
     if not _NODE.fullmatch(value):
         raise ValueError("a node id is 1 to 32 lower-case letters and digits")
     return value
 
 
+Port = Annotated[int | None, Field(ge=0, le=65535), BeforeValidator(_off)]
+"""A port; None where the settings say ``off``."""
+
+ServiceName = Literal["verify", "store", "find", "move", "get", "commit", "mpps"]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PeerSettings(_Part):
+    """What is known of one other system, and what it may do; see `ingest.peers.PeerRule`."""
+
+    title: Annotated[str, Field(min_length=1, max_length=16)]
+    called: tuple[str, ...] = ()
+    addresses: tuple[IPv4Network | IPv6Network, ...] = ()
+    certificates: tuple[str, ...] = ()
+    services: tuple[ServiceName, ...] = ("verify", "store", "commit", "mpps")
+    sop_classes: tuple[str, ...] = ()
+    character_set: str = ""
+    issuer: str | None = None
+    most_bytes: Annotated[int, Field(ge=1)] | None = None
+    most_associations: Annotated[int, Field(ge=1)] | None = None
+    host: str = ""
+    port: Annotated[int, Field(ge=1, le=65535)] = 104
+    tls: bool = False
+
+
+class TlsSettings(_Part):
+    """TLS of the node, in both directions; on as soon as there is a certificate.
+
+    Parameters
+    ----------
+    certificate, key, authorities
+        PEM files; see `ingest.peers.tls.TlsFiles`. The key has the mode 0400.
+    port
+        Where it is listened for; ``off`` speaks TLS only to others.
+    clients
+        Whether those who call must show a certificate.
+    """
+
+    certificate: Path | None = None
+    key: Path | None = None
+    authorities: Path | None = None
+    port: Port = 2762
+    clients: Literal["require", "request", "none"] = "require"
 
 
 class NodeSettings(_Part):
@@ -53,17 +102,60 @@ class NodeSettings(_Part):
     ----------
     id
         Names this node in receipts and journal; no two nodes may share one.
+    most_answers
+        Of one query; beyond it the query ends with A700.
+    port
+        Where it is listened without TLS; ``off`` leaves only the port of TLS.
+    unknown_peers
+        What calling titles may do for which there is no rule.
     issuer
         Issuer given to patient IDs that arrive without one.
+    notify
+        Titles of peers that are told what was filed.
+    workers
+        How many processes receive.
     """
 
     id: Annotated[str, AfterValidator(_node_id)] = "node1"
     aet: Annotated[str, Field(min_length=1, max_length=16)] = "LASTGATE"
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 11112
+    port: Port = 11112
     require_called_aet: bool = False
     most_associations: Annotated[int, Field(ge=1)] = 50
+    most_answers: Annotated[int, Field(ge=1)] = 100_000
+    workers: Annotated[int, Field(ge=1, le=64)] = 2
     issuer: str = ""
+    unknown_peers: Literal["accept-store", "refuse", "accept"] = "accept-store"
+    peers: tuple[PeerSettings, ...] = ()
+    notify: tuple[str, ...] = ()
+    tls: TlsSettings = TlsSettings()
+
+
+class SendingSettings(_Part):
+    """How instances are sent to other systems.
+
+    Parameters
+    ----------
+    associations
+        How many at once to one system: more than one where the way is long.
+    answer_s
+        How long it may take to store one object.
+    retry_days
+        For so long a queued send is tried again.
+    """
+
+    associations: Annotated[int, Field(ge=1, le=16)] = 1
+    answer_s: Annotated[float, Field(gt=0)] = 120.0
+    retry_days: Annotated[int, Field(ge=1, le=365)] = 7
+
+
+class CommitmentPart(_Part):
+    """How requests for Storage Commitment are answered; see `ingest.commitment.settings.CommitmentSettings`."""
+
+    least_copies: Annotated[int, Field(ge=1, le=2)] = 1
+    unknown_after_s: Annotated[int, Field(ge=0, le=86_400)] = 600
+    same_association_s: Annotated[int, Field(ge=0, le=3600)] = 5
+    read_mb_per_s: Annotated[int, Field(ge=0)] = 100
 
 
 class StoreSettings(_Part):
@@ -102,16 +194,21 @@ class Settings(_Part):
         Folder of this node: spool, embedded index, keys, and the archive itself with the filesystem store.
     retention_years
         How long a sealed dossier is locked; 30 is the longest term of the laws in docs/administrator.md.
+    acknowledge
+        When a sender is told that an object is stored: when it is safe in this node's spool, or when it is filed.
     department
         TOML file with the department's own texts for the summary (names, telephone numbers, visits).
     """
 
     home: Path = Path("lastgate-data")
     node: NodeSettings = NodeSettings()
+    sending: SendingSettings = SendingSettings()
+    commitment: CommitmentPart = CommitmentPart()
     store: StoreSettings = StoreSettings()
     index: IndexSettings = IndexSettings()
     retention_years: Annotated[int, Field(ge=1, le=1000)] = 30
     spool_grace_s: Annotated[int, Field(ge=0)] = 86_400
+    acknowledge: Literal["spooled", "filed"] = "spooled"
     department: Path | None = None
 
 

@@ -18,6 +18,7 @@ from archive.facts import FactStore, PatientKey
 from archive.gate import Gate
 from archive.journal import Journal
 from archive.model import Dossier, PatientRecord
+from archive.places import Places
 from archive.signing import SigningKey
 from archive.vault import Vault
 from lastgate.settings import Settings, SettingsError
@@ -31,6 +32,7 @@ from storage.filesystem import FilesystemStore
 
 if TYPE_CHECKING:
     from courses.reading import Reader
+    from ingest.query.trail import Trail
     from reports.fonts import Typeface
 
 MOST_NAMED = 3
@@ -114,9 +116,22 @@ class House:
         )
 
     @cached_property
+    def trail(self) -> "Trail":
+        """Hands queries to the journal."""
+        from ingest.query.trail import Trail
+        from lastgate.querying import query_event
+
+        return Trail(lambda asked: self.journal.append(query_event(asked)))
+
+    @cached_property
     def vault(self) -> Vault:
         """Sealed dossiers."""
         return Vault(work=self.stores.work, locked=self.stores.locked)
+
+    @cached_property
+    def places(self) -> Places:
+        """Where the bytes of instances lie."""
+        return Places(work=self.stores.work, vault=self.vault, facts=self.facts)
 
     @cached_property
     def index(self) -> Engine:
@@ -156,7 +171,7 @@ class House:
         """Reads instances as data sets."""
         from courses.reading import Reader
 
-        return Reader(self.stores.work)
+        return Reader(self.places)
 
     def _retain(self, _: Dossier) -> datetime:
         return self._end_of_retention()
@@ -168,9 +183,9 @@ class House:
         except ValueError:  # 29 February
             return now.replace(year=now.year + self.settings.retention_years, day=28)
 
-    def on_facts(self, key: PatientKey) -> None:
-        """Fold a patient again and write the index: the port the archive calls after every new fact."""
-        Refresher(self.index).write(self._fold(self.desk.record(key)))
+    def on_facts(self, *keys: PatientKey) -> None:
+        """Fold patients again and write the index: the port the archive calls after every new fact."""
+        Refresher(self.index).write(*(self._fold(self.desk.record(key)) for key in keys))
 
     def rebuild(self) -> int:
         """Build the index anew from the object store alone and return how many documents it holds."""
@@ -263,7 +278,7 @@ class House:
 
     def quarantined(self) -> list[dict[str, Any]]:
         """Return what lies in quarantine, with the reasons."""
-        from ingest.quarantine import Quarantine
+        from ingest.filing.quarantine import Quarantine
 
         return [
             {
@@ -281,6 +296,8 @@ class House:
     def close(self) -> None:
         """Chain what waits in the journal and let go of files and connections."""
         try:
+            if "trail" in self.__dict__:
+                self.trail.close()
             if "journal" in self.__dict__:
                 self.journal.flush()
         finally:

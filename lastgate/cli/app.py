@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lastgate.cli import accounts, desk, dose, intake, keeping, paper
+from lastgate.cli import accounts, commitments, desk, dose, intake, keeping, paper, sends
 from lastgate.cli.console import BAD_INPUT, REFUSED, complain
 
 app = typer.Typer(
@@ -16,7 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (intake, desk, dose, paper, keeping):
+for module in (intake, sends, commitments, desk, dose, paper, keeping):
     module.register(app)
 app.add_typer(accounts.app, name="account")
 
@@ -40,6 +40,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; what rooms raise on purpose ends as a message and an exit code."""
+    _log_beside_answers()
     try:
         app()
     except Exception as error:
@@ -49,6 +50,13 @@ def main() -> None:
         hint = getattr(error, "advice", "") or getattr(error, "hint", "")
         complain(_worded(error), hint=hint, code=getattr(error, "code", ""))
         sys.exit(code)
+
+
+def _log_beside_answers() -> None:
+    """Log on the standard error: on the standard output a line of the log would spoil an answer in JSON."""
+    import structlog
+
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 def _worded(error: Exception) -> str:
@@ -66,6 +74,7 @@ def _exit_code(error: Exception) -> int | None:
     from courses.errors import BadReference, CoursesError
     from dose.errors import DoseError
     from ingest.errors import BadPeer, IngestError
+    from lastgate.errors import ServingError
     from lastgate.settings import SettingsError
     from reports.errors import EntriesUnreadable, ReportError
     from search.errors import BadQuery, SearchError
@@ -74,7 +83,9 @@ def _exit_code(error: Exception) -> int | None:
     bad_input = SettingsError | NotFound | Ambiguous | BadQuery | BadReference | BadPeer | EntriesUnreadable
     if isinstance(error, bad_input | FileNotFoundError):
         return BAD_INPUT
-    refused = ArchiveError | CoursesError | DoseError | IngestError | ReportError | SearchError | StorageError
+    refused = (
+        ArchiveError | CoursesError | DoseError | IngestError | ReportError | SearchError | ServingError | StorageError
+    )
     if isinstance(error, refused | OSError | sqlite3.Error):  # the last two: a disk that is full, locked or read-only
         return REFUSED
     return None

@@ -22,6 +22,7 @@ from lastgate.cli.console import (
     short,
     who,
 )
+from lastgate.cli.sends import send_case
 
 if TYPE_CHECKING:
     from archive.model import Dossier, Plan
@@ -204,6 +205,7 @@ def gate(
     loose = [(who(one["patient"]), [each["message"] for each in one["findings"]]) for one in body["unattached"]]
     print_cases("Belongs to no course", loose)
     print_cases("Quarantine", [(f"{one['name']}  {one['reason']}", (one["message"],)) for one in body["quarantine"]])
+    print_cases("Not sent", [send_case(one) for one in body["sends"]])
 
 
 def _gate_of_one(opened: "House", dossier: str, *, as_json: bool) -> None:

@@ -1,5 +1,6 @@
 """Keeping the archive: fixity, index, journal."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -9,7 +10,7 @@ from lastgate.cli.console import REFUSED, JsonFlag, err, house, print_json, prin
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (verify, rebuild, journal, doctor):
+    for command in (verify, rebuild, journal, doctor, drain):
         app.command()(command)
 
 
@@ -76,6 +77,31 @@ def doctor() -> None:
             say(f"{name} store ({capable.name}): fit; it {durable}, {lock}.")
         opened.index.check()
         say("index: readable.")
+
+
+def drain(as_json: JsonFlag = False) -> None:
+    """Empty this node for good: file everything, let go of what is safe, say what remains."""
+    from lastgate.draining import drain as run
+
+    with house() as opened:
+        drained = run(opened)
+        home = opened.home
+    if as_json:
+        until = drained.held_until.isoformat() if drained.held_until else None
+        print_json({**asdict(drained), "held_until": until})
+    else:
+        told = ", ".join(f"{count} {what}" for what, count in drained.filed.items())
+        say(f"Filed: {told or 'nothing was left to file'}. The spool let go of {drained.released} files.")
+        if drained.waiting:
+            say(f"{drained.waiting} could not be filed; they are in {home / 'spool'}, and the log says why.")
+        if drained.held_until is not None:
+            until = drained.held_until.strftime("%Y-%m-%d %H:%M")
+            say(f"{drained.held} stay in the spool until {until} UTC: the store may lose its last seconds.")
+            say("Drain again then.")
+        if drained.is_empty:
+            say(f"Nothing of what was received is left in {home}.")
+    if not drained.is_empty:
+        raise typer.Exit(REFUSED)
 
 
 def _act(event: dict[str, Any]) -> str:

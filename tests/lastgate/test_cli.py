@@ -15,8 +15,8 @@ from tests.ingest.datasets import write_file
 from tests.lastgate.program import PASSWORD, PROGRAM, Told, environment, lastgate
 
 COMMANDS = (
-    "demo", "serve", "import", "send", "quarantine", "find", "show", "gate", "close", "sign", "deliver", "seal",
-    "choose-dose", "dvh", "composite", "enter", "summary", "verify", "rebuild", "journal", "doctor", "account",
+    "demo", "serve", "drain", "import", "send", "quarantine", "find", "show", "gate", "close", "sign", "deliver",
+    "seal", "choose-dose", "dvh", "composite", "enter", "summary", "verify", "rebuild", "journal", "doctor", "account",
 )  # fmt: skip
 
 
@@ -212,7 +212,7 @@ def test_gate_when_no_dossier_is_named_then_is_the_worklist(env: dict[str, str])
     for word in ("At the gate", "Muster^Max", "DOSE-MISSING", "Quarantine", "letter.txt", "No patient was named"):
         assert word in told.words
     body = lastgate("gate", "--json", env=env).json
-    assert set(body) == {"dossiers", "unattached", "quarantine"}
+    assert set(body) == {"dossiers", "unattached", "quarantine", "sends"}
     assert [one["last_fraction"] for one in body["dossiers"]] == ["2015-03-31", "2026-06-10", "2026-10-27"]
 
 
@@ -333,7 +333,7 @@ def test_send_when_nobody_listens_then_exit_code_1_and_what_to_check(env: dict[s
         check=False,
     )
     assert (told.returncode, told.stdout) == (1, "")
-    assert "TPS at 127.0.0.1:1 does not answer" in told.stderr
+    assert "TPS@127.0.0.1:1 does not answer: Connection refused" in told.stderr
     assert "LG-ING-500" in told.stderr
     assert "Traceback" not in told.stderr
 

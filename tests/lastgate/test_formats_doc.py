@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -19,14 +19,24 @@ from archive.accounts import _BOOK
 from archive.facts import DECISION, RECEIPT, Act, Close
 from archive.headers import InstanceHeader
 from archive.journal import Event
+from archive.model import Dossier
 from archive.vault import _PLAN
 from courses.answers import composite_answer, dvh_answer
 from courses.composite import compose
-from ingest.quarantine import _NOTE
+from ingest.availability.notices import _NOTICE, Notice, Notices
+from ingest.commitment.references import Failure, Reference
+from ingest.commitment.requests import _REQUEST, OwnRequest, OwnRequests
+from ingest.commitment.transactions import _ASKED, _END, _STATE, Asked, Stage, State, Transactions
+from ingest.filing.quarantine import _NOTE
+from ingest.peers import Destination
+from ingest.procedures.steps import _STEP, Step, Steps
+from ingest.retrieve.peer import Peer
+from ingest.retrieve.queue import SEND, Refusal, SendQueue
 from lastgate.reception import take_in
 from lastgate.sample import Department
+from lastgate.sending import queue_dossier
 from lastgate.settings import Settings
-from lastgate.wiring import House, open_house
+from lastgate.wiring import House, open_house, utc_now
 from tests.lastgate import pages
 
 PAGE = pages.DOCS / "formats.md"
@@ -37,9 +47,16 @@ MODELS: dict[str, TypeAdapter[Any]] = {
     "sealing": _PLAN,
     "quarantine": _NOTE,
     "accounts": _BOOK,
+    "commitment": _ASKED,
+    "commitment-state": _STATE,
+    "commitment-closed": _END,
+    "commitment-request": _REQUEST,
+    "send": SEND,
+    "procedure-step": _STEP,
+    "availability": _NOTICE,
 }
 _FORMAT = re.compile(r"lastgate/([a-z-]+)/([0-9]+)")
-_OF_A_MAP = frozenset({"journal_heads", "heads", "subject", "entries", "version_ids"})
+_OF_A_MAP = frozenset({"journal_heads", "heads", "subject", "entries", "version_ids", "shared", "own"})
 """Their keys are names of nodes, paths and the like, not words of the format."""
 
 
@@ -58,8 +75,45 @@ def archive(sample_department: Department, tmp_path_factory: pytest.TempPathFact
         house.desk.close(key, found.id, end, account=account)
         house.desk.seal(key, found.id, account=account)
         house.journal.append(Event(act="print", account="mei", subject={"dossier": found.id}))
+        _committed(house)
+        _queued(house, found)
         house.journal.flush()
         yield house
+
+
+def _queued(house: House, dossier: Dossier) -> None:
+    """Leave a queued send behind, part of which was refused."""
+    queue = SendQueue(house.stores.work)
+    told = queue_dossier(house, dossier, Peer(aet="TPS", host="127.0.0.1", port=104))
+    waiting = queue.find(told["id"])
+    assert waiting is not None
+    refused = Refusal(uid="1.2.4", status=0xC000, reason="The peer answered C000")
+    assert queue.save(waiting, replace(waiting.send, refused=(refused,)))
+
+
+def _committed(house: House) -> None:
+    """Leave two requests for commitment behind, one of them closed."""
+    kept = Transactions(house.stores.work)
+    asked = Asked(
+        transaction_uid="1.2", requestor="CT", called="LASTGATE", address="", node="n", received_at=utc_now(), count=1
+    )
+    for one in (asked, replace(asked, transaction_uid="1.3")):
+        kept.record(one, [Reference("1.2.3", "1.2.4")])
+        found = kept.find(one.id)
+        assert found is not None
+        kept.put_failures(found, [Failure("1.2.3", "1.2.4", 0x0112)])
+        stage: Stage = "told" if one is asked else "decided"
+        assert kept.save(found, State(stage=stage, failed=1))
+    peer, references = Destination(aet="PACS", host="h", port=104), (Reference("1.2.3", "1.2.4"),)
+    own = OwnRequest(transaction_uid="2.25.1", peer=peer, asked_at=utc_now(), references=references)
+    OwnRequests(house.stores.work).add(own)
+    told: dict[str, Any] = {"00080060": {"vr": "CS", "Value": ["CT"]}}
+    now = utc_now()
+    step = Step(
+        sop_instance_uid="1.2", modality="CT", status="IN PROGRESS", created_at=now, changed_at=now, attributes=told
+    )
+    assert Steps(house.stores.work).save(step, expected=None)
+    Notices(house.stores.work).add(Notice(peer="PACS", receipts="facts/00/00/r-n-00000000.jsonl", filed_at=now))
 
 
 def _only(house: House) -> str:

@@ -1,4 +1,4 @@
-"""Receiving and importing into one house, at once and one after the other."""
+"""Receiving, filing and importing in one process, at once and one after the other."""
 
 import socket
 import threading
@@ -13,10 +13,10 @@ import structlog
 
 from archive.facts import Receipt
 from archive.headers import Identifier
-from ingest.filer import Filer
-from ingest.sender import Peer, send
-from ingest.spool import SpoolFolder
-from lastgate.reception import filer_of, receiving, serve_until, take_in
+from ingest.filing.filer import Filer
+from ingest.retrieve.sender import Peer, send
+from ingest.spool.spool import SpoolFolder
+from lastgate.reception import filer_of, keep_chained, receiving, take_in
 from lastgate.sample import Department
 from lastgate.settings import NodeSettings, Settings, SettingsError
 from lastgate.wiring import House, open_house
@@ -34,16 +34,9 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 @contextmanager
 def _serving(house: House) -> Iterator[int]:
-    """Serve in another thread as the command does, and yield the port."""
-    stop, ports = threading.Event(), Queue[int]()
-    server = threading.Thread(target=serve_until, args=(house, stop), kwargs={"on_start": ports.put})
-    server.start()
-    try:
-        yield ports.get(timeout=20)
-    finally:
-        stop.set()
-        server.join(timeout=20)
-        assert not server.is_alive()
+    """Receive and file beside it, and yield the port."""
+    with receiving(house) as reception, reception.filing(threading.Event()):
+        yield reception.port
 
 
 def _receipts(house: House) -> list[Receipt]:
@@ -54,10 +47,10 @@ def _peer(port: int) -> Peer:
     return Peer(aet="LASTGATE", host="127.0.0.1", port=port)
 
 
-def test_serve_when_objects_are_sent_and_imported_at_once_then_each_is_filed_exactly_once(
+def test_receiving_when_objects_are_sent_and_imported_at_once_then_each_is_filed_exactly_once(
     house: House, tmp_path: Path, sample_department: Department
 ) -> None:
-    """The node of one process and the imports of another share spool, facts and index."""
+    """The node and imports share spool, facts and index."""
     sent, imported = (sample_department.patient(f"SAMPLE-000{number}") for number in (3, 5))
     with _serving(house) as port:
         sender = threading.Thread(target=send, args=(sent.paths, _peer(port)), kwargs={"calling": "TPS"})
@@ -75,7 +68,7 @@ def test_serve_when_objects_are_sent_and_imported_at_once_then_each_is_filed_exa
     assert {one["instances"] for one in found(house)} == {29, 34}
 
 
-def test_serve_when_the_event_is_set_then_the_port_is_free_and_the_spool_has_no_owner(house: House) -> None:
+def test_receiving_when_it_ends_then_the_port_is_free_and_the_spool_has_no_owner(house: House) -> None:
     with _serving(house) as port:
         with socket.create_connection(("127.0.0.1", port), timeout=5):
             pass
@@ -88,24 +81,29 @@ def test_serve_when_the_event_is_set_then_the_port_is_free_and_the_spool_has_no_
     assert not [thread for thread in threading.enumerate() if thread.name in ("filer", "dicom-node")]
 
 
-def test_serve_when_the_port_is_taken_then_says_which_setting_to_change(tmp_path: Path) -> None:
+def test_receiving_when_the_port_is_taken_then_says_which_setting_to_change(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with (
             open_house(Settings(home=tmp_path / "home", node=NodeSettings(port=port))) as house,
             pytest.raises(SettingsError, match=f"can't listen on 127.0.0.1:{port}: Address already in use.*node.port"),
+            receiving(house),
         ):
-            serve_until(house, threading.Event(), on_start=lambda _: pytest.fail("it must not say that it listens"))
-        assert not [thread for thread in threading.enumerate() if thread.name in ("filer", "dicom-node")]
+            pytest.fail("it must not say that it listens")
+    assert not [thread for thread in threading.enumerate() if thread.name in ("filer", "dicom-node")]
 
 
-def test_serve_when_the_host_is_nobodys_then_says_so(tmp_path: Path) -> None:
+def test_receiving_when_the_host_is_nobodys_then_says_so(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home", node=NodeSettings(port=0, host="nosuch.invalid"))
-    with open_house(settings) as house, pytest.raises(SettingsError, match=r"can't listen on nosuch\.invalid"):
-        serve_until(house, threading.Event(), on_start=lambda _: None)
+    with (
+        open_house(settings) as house,
+        pytest.raises(SettingsError, match=r"can't listen on nosuch\.invalid"),
+        receiving(house),
+    ):
+        pytest.fail("it must not say that it listens")
 
 
-def test_serve_when_the_filer_fails_then_receiving_goes_on_and_it_is_filed_later(
+def test_filing_when_the_filer_fails_then_receiving_goes_on_and_it_is_filed_later(
     house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("lastgate.reception._MEND_S", 0.05)
@@ -129,24 +127,22 @@ def test_serve_when_the_filer_fails_then_receiving_goes_on_and_it_is_filed_later
     assert (said["log_level"], said["error"]) == ("critical", "MemoryError: no room")
 
 
-def test_serve_when_the_journals_store_is_away_then_the_node_goes_on(
-    house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    asked = Queue[int]()
+def test_keep_chained_when_the_store_is_away_then_it_goes_on(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, asked = threading.Event(), Queue[int]()
 
     def away() -> int:
         asked.put(1)
         raise StoreUnavailable("the store is away")
 
     monkeypatch.setattr("lastgate.reception._CHAINED_EVERY_S", 0.05)
-    with monkeypatch.context() as store_away:
-        store_away.setattr(house.journal, "flush", away)
-        with _serving(house) as port:
-            for _ in range(3):
-                asked.get(timeout=10)
-            assert send([write_file(tmp_path / "one.dcm")], _peer(port), calling="TPS")[0].is_stored
-    house.journal.flush()
-    assert house.journal.verify() == len(list(house.journal.events()))
+    monkeypatch.setattr(house.journal, "flush", away)
+    thread = threading.Thread(target=keep_chained, args=(house, stop))
+    thread.start()
+    for _ in range(3):
+        asked.get(timeout=10)
+    stop.set()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
 
 
 def test_receiving_when_a_file_is_sent_then_it_is_filed_on_demand(house: House, tmp_path: Path) -> None:

@@ -13,14 +13,14 @@ from pynetdicom import AE, _config, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import PresentationContext
 
+from ingest.dataset.part10 import file_header, find_dataset
 from ingest.errors import BadPeer, NotSent
-from ingest.part10 import file_header, find_dataset
-from ingest.sender import MOST_CONTEXTS, Peer, Sent, send
+from ingest.retrieve.association import MOST_CONTEXTS
+from ingest.retrieve.sender import Peer, Sent, send
 from lastgate.reception import take_in
 from lastgate.sample import Department
 from lastgate.sending import send_dossier
 from lastgate.wiring import House
-from storage.errors import DigestMismatch
 from tests.acceptance import dcmtk
 from tests.acceptance.houses import found, local
 from tests.ingest.datasets import BIG, CT_CLASS, DEFLATED, EXPLICIT, IMPLICIT, dataset, deflated, implicit, part10, uid
@@ -46,6 +46,7 @@ class _Scp:
     contexts: Sequence[tuple[str, str]] = ((CT_CLASS, EXPLICIT),)
     status: int = 0
     aborts_at: int = 0
+    aborts_from: int = 0
     knows: Sequence[str] = ()
     received: list[str] = field(default_factory=list)
     associations: list[int] = field(default_factory=list)
@@ -79,7 +80,7 @@ class _Scp:
     def _store(self, event: evt.Event) -> int:
         assert isinstance(event.request, C_STORE)
         self.received.append(str(event.request.AffectedSOPInstanceUID))
-        if len(self.received) == self.aborts_at:
+        if len(self.received) == self.aborts_at or 0 < self.aborts_from <= len(self.received):
             event.assoc.abort()
         return self.status
 
@@ -187,18 +188,32 @@ def test_send_when_the_peer_answers_then_only_success_and_warnings_count_as_stor
     assert sent.reason == ("" if is_stored else f"The peer answered {status:04X}")
 
 
-def test_send_when_the_association_breaks_then_all_behind_it_are_told_as_not_stored(tmp_path: Path) -> None:
-    with _Scp(aborts_at=2).running() as peer:
+def test_send_when_the_association_breaks_then_the_rest_goes_over_another_one(tmp_path: Path) -> None:
+    """What was on its way is told as not stored: nobody knows whether it was."""
+    scp = _Scp(aborts_at=2)
+    with scp.running() as peer:
         sent = send(_files(tmp_path, 4), peer, calling="US")
-    assert [one.is_stored for one in sent] == [True, False, False, False]
+    assert [one.is_stored for one in sent] == [True, False, True, True]
+    assert sent[1].reason == "The association was lost"
+    assert len(scp.associations) == 2
+
+
+def test_send_when_associations_break_again_and_again_then_all_that_is_left_is_told_as_not_stored(
+    tmp_path: Path,
+) -> None:
+    scp = _Scp(aborts_from=2)
+    with scp.running() as peer:
+        sent = send(_files(tmp_path, 5), peer, calling="US")
+    assert [one.is_stored for one in sent] == [True, False, False, False, False]
     assert {one.reason for one in sent[1:]} == {"The association was lost"}
+    assert len(scp.associations) == 2
 
 
 @LEAKS
 def test_send_when_nobody_listens_then_says_so(tmp_path: Path) -> None:
     with _Scp().running() as peer:
         pass
-    with pytest.raises(NotSent, match=f"PEER at 127.0.0.1:{peer.port} does not answer"):
+    with pytest.raises(NotSent, match=f"PEER@127.0.0.1:{peer.port} does not answer"):
         send(_files(tmp_path, 1), peer, calling="US")
 
 
@@ -216,7 +231,7 @@ def test_send_when_the_peer_takes_none_of_it_then_says_so(tmp_path: Path) -> Non
 
 
 def test_send_when_more_kinds_than_contexts_then_takes_several_associations(tmp_path: Path) -> None:
-    """Private classes stand in for the many of a real archive: 130 classes need two associations."""
+    """Private classes stand in for the many of a real archive: 130 classes, two contexts each."""
     classes = [f"{PRIVATE}{number}" for number in range(MOST_CONTEXTS + 2)]
     paths = []
     for number, sop_class in enumerate([*classes, classes[0]]):
@@ -229,10 +244,11 @@ def test_send_when_more_kinds_than_contexts_then_takes_several_associations(tmp_
     scp = _Scp(contexts=[(one, EXPLICIT) for one in classes])
     with scp.running() as peer:
         sent = send(paths, peer, calling="US")
-    assert scp.associations == [MOST_CONTEXTS, 3]
+    assert scp.associations == [MOST_CONTEXTS, MOST_CONTEXTS, 4]
     assert [one.path for one in sent] == paths
     assert all(one.is_stored for one in sent)
-    assert scp.received == [f"1.2.3.{number}" for number in range(MOST_CONTEXTS + 3)]
+    order = [*range(MOST_CONTEXTS // 2), MOST_CONTEXTS + 2, *range(MOST_CONTEXTS // 2, MOST_CONTEXTS + 2)]
+    assert scp.received == [f"1.2.3.{number}" for number in order]
 
 
 def test_send_when_a_file_is_no_dicom_then_refused_before_anything_goes_out(tmp_path: Path) -> None:
@@ -311,7 +327,7 @@ def test_send_dossier_when_a_file_says_something_else_of_itself_then_goes_out_by
     assert scp.received == [plan.uid]
 
 
-def test_send_dossier_when_stored_bytes_have_rotted_then_nothing_is_sent(house: House) -> None:
+def test_send_dossier_when_stored_bytes_have_rotted_then_they_are_not_sent_and_it_says_so(house: House) -> None:
     _, dossier = house.dossier(found(house)[0]["id"])
     path = house.home / "archive" / dossier.instances[0].receipt.key
     body = bytearray(path.read_bytes())
@@ -319,6 +335,8 @@ def test_send_dossier_when_stored_bytes_have_rotted_then_nothing_is_sent(house: 
     path.chmod(0o600)
     path.write_bytes(body)
     scp = _Scp(contexts=[(RT_PLAN, IMPLICIT)])
-    with scp.running() as peer, pytest.raises(DigestMismatch):
-        send_dossier(house, dossier, peer)
-    assert scp.associations == []
+    with scp.running() as peer:
+        answer = send_dossier(house, dossier, peer)
+    assert answer["stored"] == 0
+    assert "digest of its receipt" in answer["refused"][0]["reason"]
+    assert scp.received == []
