@@ -63,11 +63,12 @@ def _read(text: str, answers: dict[Path, str]) -> Path | None:
 
 
 @contextmanager
-def storescp(folder: Path) -> Iterator[int]:
-    """Run `storescp`, which writes data sets as they come over the wire, and yield its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+def storescp(folder: Path, *, port: int = 0) -> Iterator[int]:
+    """Run `storescp`, which writes data sets as they come over the wire, and yield its port; 0 takes a free one."""
+    if not port:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
     folder.mkdir(parents=True, exist_ok=True)
     command = [STORESCP, "--bit-preserving", "+uf", "+xa", "-aet", "JUDGE", "-od", str(folder), str(port)]
     with (folder.parent / "storescp.log").open("wb") as log:

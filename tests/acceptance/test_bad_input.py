@@ -12,9 +12,9 @@ from typing import Any
 import pydicom
 import pytest
 
-from ingest.part10 import file_header, find_dataset
-from ingest.quarantine import Quarantine, QuarantineNote
-from ingest.sender import Peer, send
+from ingest.dataset.part10 import file_header, find_dataset
+from ingest.filing.quarantine import Quarantine, QuarantineNote
+from ingest.retrieve.sender import Peer, send
 from lastgate.reception import Reception, receiving, take_in
 from lastgate.sample import Department
 from lastgate.wiring import House
