@@ -15,7 +15,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
@@ -26,6 +26,9 @@ from pynetdicom.pdu import A_ABORT_RQ
 from pynetdicom.pdu_primitives import P_DATA
 
 from ingest.node.connection import Bell, Connection
+
+if TYPE_CHECKING:
+    from pynetdicom.dimse_primitives import DimseServiceType
 
 RELIES_ON: Final = "3.0.4"
 """The version of pynetdicom whose internals are known here."""
@@ -242,6 +245,8 @@ class ReactorAssociation(Association):
 
     def __init__(self, ae: ApplicationEntity, mode: str) -> None:
         self._work = threading.Event()
+        self._beside = threading.RLock()
+        self._paused = False
         super().__init__(ae, mode)
         self.dul: UpperLayer = UpperLayer(self)
         self.dimse = DIMSEServiceProvider(self)
@@ -280,13 +285,41 @@ class ReactorAssociation(Association):
             _LOG.error("The association failed and is aborted", exc_info=error)
             self.abort()
 
+    @property
+    def _is_paused(self) -> bool:
+        """Whether the thread of the service user leaves alone what comes, so that somebody else may take it.
+
+        Only that thread knows. pynetdicom serves an N-EVENT-REPORT in a thread of its own, which notes in the end that
+        nobody is paused; there the reactor notes the contrary a millisecond later, here it waits, and whoever wanted to
+        release would wait for ever.
+        """
+        return self._paused
+
+    @_is_paused.setter
+    def _is_paused(self, paused: bool) -> None:
+        if threading.current_thread() is self:
+            self._paused = paused
+
+    def _serve_request(self, msg: "DimseServiceType", context_id: int) -> None:
+        """Serve a request; see `Association._serve_request`."""
+        if threading.current_thread() is self:
+            super()._serve_request(msg, context_id)
+            return
+        with self._beside:
+            super()._serve_request(msg, context_id)
+
+    def release(self) -> None:
+        """Release the association when the report that is being served, if any, is answered."""
+        with self._beside:
+            super().release()
+
     def kill(self) -> None:
         """End the thread; see `Association.kill`."""
         self._kill = True
         self._reactor_checkpoint.set()
         self._work.set()
         self.is_established = False
-        self._is_paused = True
+        self._paused = True
         if threading.current_thread() is self.dul:
             self.dul.kill_dul()
             return

@@ -6,8 +6,10 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from pydicom import Dataset
 from pynetdicom import AE, build_context, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     CTImageStorage,
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
     StudyRootQueryRetrieveInformationModelFind,
     Verification,
 )
@@ -39,6 +43,8 @@ from tests.ingest.node.test_node_attacks import (
     received_pdu,
 )
 
+COMMITMENT = str(StorageCommitmentPushModel)
+COMMITMENT_INSTANCE = str(StorageCommitmentPushModelInstance)
 FIND = str(StudyRootQueryRetrieveInformationModelFind)
 RELEASE = struct.pack(">BBII", 5, 0, 4, 0)
 
@@ -99,6 +105,64 @@ def test_association_when_it_stores_then_the_peer_has_it(house: House, tmp_path:
 
     assert status.Status == 0
     assert len(house.spool.pending()) == 1
+
+
+def information() -> Dataset:
+    told = Dataset()
+    told.TransactionUID = "1.2.3"
+    return told
+
+
+class Reporting:
+    """An archive that is asked for commitment and reports on the same association, soon after it has answered."""
+
+    def __init__(self) -> None:
+        self.answers: list[int | None] = []
+
+    def on_n_action(self, event: evt.Event) -> tuple[int, None]:
+        threading.Timer(0.3, self._report, args=(event.assoc,)).start()
+        return 0x0000, None
+
+    def _report(self, association: Any) -> None:
+        status, _ = association.send_n_event_report(information(), 1, COMMITMENT, COMMITMENT_INSTANCE)
+        self.answers.append(status.get("Status"))
+
+    @contextmanager
+    def listening(self) -> Iterator[int]:
+        entity = AE(ae_title="OTHER")
+        entity.add_supported_context(COMMITMENT)
+        server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_N_ACTION, self.on_n_action)])
+        assert server is not None
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+
+
+def test_association_when_a_report_is_being_answered_then_the_release_waits_and_then_goes() -> None:
+    came = threading.Event()
+
+    def on_report(_event: evt.Event) -> tuple[int, None]:
+        came.set()
+        time.sleep(0.2)
+        return 0x0000, None
+
+    other = Reporting()
+    with other.listening() as port:
+        handlers = [(evt.EVT_N_EVENT_REPORT, on_report)]
+        contexts = [build_context(COMMITMENT)]
+        address = ("127.0.0.1", port)
+        association = associate(AE("ASKER"), address, ae_title="OTHER", contexts=contexts, handlers=handlers)
+        association.send_n_action(information(), 1, COMMITMENT, COMMITMENT_INSTANCE)
+        assert came.wait(10)
+        releasing = threading.Thread(target=association.release, daemon=True)
+        releasing.start()
+        releasing.join(10)
+
+        assert not releasing.is_alive()
+        assert association.is_released
+        assert eventually(lambda: other.answers == [0x0000])
+        assert eventually(lambda: threads() == [])
 
 
 def test_association_when_nobody_listens_then_it_is_not_established() -> None:
