@@ -20,7 +20,7 @@ from ingest.folders.import_folder import ImportLine, ImportReport, import_paths
 from ingest.node import Node, NodeSettings
 from ingest.service import Service
 from ingest.spool.arrival import Held
-from ingest.spool.spool import Spool
+from ingest.spool.spool import Spool, SpoolLimits
 from lastgate.committing import commitment_service_of
 from lastgate.listening import bound
 from lastgate.notifying import recording_of
@@ -166,9 +166,16 @@ def keep_chained(house: House, stop: threading.Event) -> None:
 
 
 @contextmanager
-def spool_of(house: House, worker: str) -> Iterator[Spool]:
-    """Open the spool of one process of this node."""
-    spool = Spool(house.home / "spool" / worker, clock=utc_now)
+def spool_of(house: House, worker: str, *, log_mb: int = 0) -> Iterator[Spool]:
+    """Open the spool of one process of this node.
+
+    Parameters
+    ----------
+    log_mb
+        See `SpoolLimits.log_bytes`: for a process that receives for long.
+    """
+    limits = SpoolLimits(log_bytes=log_mb * 1024 * 1024)
+    spool = Spool(house.home / "spool" / worker, clock=utc_now, limits=limits)
     try:
         yield spool
     finally:

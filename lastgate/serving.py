@@ -98,7 +98,7 @@ def _receive(settings: Settings, listeners: Listeners, name: str, life: Life) ->
     """Be a receiving worker until told to end; a node that no longer listens ends too, and is started again."""
     with (
         open_house(settings) as house,
-        spool_of(house, name) as spool,
+        spool_of(house, name, log_mb=settings.spool_log_mb) as spool,
         node_of(house, spool, workers=settings.node.workers) as node,
     ):
         node.start(listeners.plain, listeners.tls)

@@ -194,6 +194,8 @@ class Settings(_Part):
         Folder of this node: spool, embedded index, keys, and the archive itself with the filesystem store.
     retention_years
         How long a sealed dossier is locked; 30 is the longest term of the laws in docs/administrator.md.
+    spool_log_mb
+        MB that each receiving process keeps to write over again and again (`ingest.spool.log`); 0 for none.
     acknowledge
         When a sender is told that an object is stored: when it is safe in this node's spool, or when it is filed.
     department
@@ -208,6 +210,7 @@ class Settings(_Part):
     index: IndexSettings = IndexSettings()
     retention_years: Annotated[int, Field(ge=1, le=1000)] = 30
     spool_grace_s: Annotated[int, Field(ge=0)] = 86_400
+    spool_log_mb: Annotated[int, Field(ge=0)] = 512
     acknowledge: Literal["spooled", "filed"] = "spooled"
     department: Path | None = None
 

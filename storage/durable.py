@@ -25,14 +25,15 @@ class SyncFailed(OSError):
     """An fsync failed: the kernel may have dropped the bytes, and a second fsync would wrongly say they are safe."""
 
 
-def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
-    """Write all of `data`: one `os.write` may write less and still report success."""
+def write_all(descriptor: int, data: bytes | bytearray | memoryview, *, at: int | None = None) -> None:
+    """Write all of `data`, from byte `at` on if that is given: one write may write less and still report success."""
     view = memoryview(data)
     while view:
-        written = os.write(descriptor, view)
+        written = os.write(descriptor, view) if at is None else os.pwrite(descriptor, view, at)
         if written <= 0:
             raise OSError(errno.EIO, "a write wrote nothing")
         view = view[written:]
+        at = None if at is None else at + written
 
 
 def copy_in(source: BinaryIO, descriptor: int, *, at_most: int) -> tuple[str, int]:
@@ -79,6 +80,14 @@ def sync_file(descriptor: int) -> None:
     """
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        raise SyncFailed(error.errno, f"fsync failed: {error.strerror}") from error
+
+
+def sync_data(descriptor: int) -> None:
+    """Make what was written over in an open file durable, without the time it was; raises `SyncFailed`."""
+    try:
+        os.fdatasync(descriptor)
     except OSError as error:
         raise SyncFailed(error.errno, f"fsync failed: {error.strerror}") from error
 

@@ -18,7 +18,7 @@ def spooled_instances(root: Path) -> frozenset[str]:
         if not (path / "journal.db").is_file():
             continue
         journal, after = SpoolFolder(path).journal, 0
-        while page := journal.pending(after=after):
+        while page := journal.waiting(after=after):
             found.update(held.arrival.names.sop_instance_uid for held in page)
             after = page[-1].number
     return frozenset(found - {""})

@@ -16,7 +16,8 @@ from ingest.node.fast_receive import Begun
 from ingest.node.wire import Field
 from ingest.service import Context, Handler
 from ingest.spool.arrival import Held
-from ingest.spool.spool import Incoming, Spool
+from ingest.spool.incoming import Incoming
+from ingest.spool.spool import Spool
 from ingest.status import StatusClass, error_comment
 
 _LOG = structlog.get_logger(__name__)

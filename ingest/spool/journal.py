@@ -5,8 +5,10 @@ The receiving threads share one connection and one transaction (group commit):
 several writers on one file starve each other for seconds.
 
 A small thing lies in the journal itself: its bytes and its row are durable by
-one fsync that others share, where a file of its own would cost two more. Who
-asks what is pending finds every thing as a file all the same.
+one fsync that others share, where a file of its own would cost two more. A
+longer one may lie in the log (`ingest.spool.log`), and the journal says where.
+Who asks what is pending finds every thing as a file all the same; what has one
+that is durable is struck from the log.
 """
 
 import fcntl
@@ -19,10 +21,11 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
-from uuid import uuid4
 
 from ingest.errors import SpoolFailed, SpoolFull
 from ingest.spool.arrival import ARRIVAL, OUTCOME, Arrival, Held, Outcome
+from ingest.spool.laying_out import decoded, encoded, lay_out, write_small
+from ingest.spool.log import Extent, SpoolLog
 from storage.durable import SyncFailed, sync_file
 
 _SCHEMA = """
@@ -37,10 +40,14 @@ CREATE TABLE IF NOT EXISTS small (
     name TEXT PRIMARY KEY,
     content BLOB NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS logged (
+    name TEXT PRIMARY KEY,
+    extents TEXT NOT NULL
+) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS arrival_pending ON arrival (number) WHERE outcome IS NULL;
 """
-INCOMING = "incoming"
-"""The folder beside `held` for files that are being written; what a crash leaves there is thrown away."""
+Content = bytes | tuple[Extent, ...] | None
+"""What a new arrival is: its bytes, where they lie in the log, or nothing, since it has a file."""
 
 _WAIT_S = 30.0
 _PAGE = 500
@@ -80,14 +87,15 @@ class SpoolJournal:
 
     def pending(self, *, after: int = 0, limit: int = _PAGE) -> list[Held]:
         """Return up to `limit` arrivals that are not filed, in order of arrival, beyond number `after`."""
-        query = "SELECT number, name, body FROM arrival WHERE outcome IS NULL AND number > ? ORDER BY number LIMIT ?"
         with self._connected() as connection:
-            rows = connection.execute(query, (after, limit)).fetchall()
-            self._lay_out(connection, [name for _, name, _ in rows])
-        return [
-            Held(number=number, path=self._held / name, arrival=ARRIVAL.validate_json(body))
-            for number, name, body in rows
-        ]
+            waiting = self._waiting(connection, after, limit)
+            lay_out(connection, self._held, [held.path.name for held in waiting])
+        return waiting
+
+    def waiting(self, *, after: int = 0, limit: int = _PAGE) -> list[Held]:
+        """Return what `pending` does, but not every path stands: for whoever asks only what there is."""
+        with self._connected() as connection:
+            return self._waiting(connection, after, limit)
 
     def outcomes(self, numbers: Sequence[int]) -> dict[int, Outcome]:
         """Return what became of these arrivals, as far as it is settled."""
@@ -113,22 +121,14 @@ class SpoolJournal:
             for name, content in connection.execute("SELECT name, content FROM small"):
                 path = self._held / name
                 if not path.exists() or path.read_bytes() != content:
-                    self._write_out(name, content)
+                    write_small(self._held, name, content)
 
-    def _lay_out(self, connection: sqlite3.Connection, names: Sequence[str]) -> None:
-        """Write what lies in the journal to the files it is read from; the journal keeps it, so nothing is synced."""
-        for name in names:
-            if (self._held / name).exists():  # the folder itself may list a day of instances
-                continue
-            found = connection.execute("SELECT content FROM small WHERE name = ?", (name,)).fetchone()
-            if found is not None:
-                self._write_out(name, found[0])
-
-    def _write_out(self, name: str, content: bytes) -> None:
-        """Write one file; two processes may do so at once, each renames a file of its own with the same bytes."""
-        path = self._held.with_name(INCOMING) / uuid4().hex
-        path.write_bytes(content)
-        path.rename(self._held / name)
+    def logged_segments(self) -> set[int]:
+        """Return the segments of the log that hold what has no file of its own yet."""
+        with self._connected() as connection:
+            return {
+                one.segment for (text,) in connection.execute("SELECT extents FROM logged") for one in decoded(text)
+            }
 
     def settled(self, *, before: datetime) -> list[tuple[int, Path]]:
         """Return the arrivals whose outcome was recorded before `before`."""
@@ -150,7 +150,9 @@ class SpoolJournal:
         """Remove rows whose files are gone."""
         with self._connected() as connection:
             rows = [(number,) for number in numbers]
-            connection.executemany("DELETE FROM small WHERE name = (SELECT name FROM arrival WHERE number = ?)", rows)
+            for table in ("small", "logged"):
+                forgotten = f"DELETE FROM {table} WHERE name = (SELECT name FROM arrival WHERE number = ?)"  # noqa: S608
+                connection.executemany(forgotten, rows)
             connection.executemany("DELETE FROM arrival WHERE number = ?", rows)
             connection.commit()
 
@@ -160,6 +162,13 @@ class SpoolJournal:
             numbers = [_insert(connection, name, _body(arrival)) for name, arrival in rows]
             connection.commit()
         return numbers
+
+    def _waiting(self, connection: sqlite3.Connection, after: int, limit: int) -> list[Held]:
+        query = "SELECT number, name, body FROM arrival WHERE outcome IS NULL AND number > ? ORDER BY number LIMIT ?"
+        return [
+            Held(number=number, path=self._held / name, arrival=ARRIVAL.validate_json(body))
+            for number, name, body in connection.execute(query, (after, limit))
+        ]
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
@@ -205,9 +214,12 @@ class GroupCommit:
         The SQLite file.
     held
         The folder of the files the rows name.
+    log
+        Where the bytes of some of them lie.
     """
 
-    def __init__(self, path: Path, *, held: Path) -> None:
+    def __init__(self, path: Path, *, held: Path, log: SpoolLog) -> None:
+        self._log = log
         self._turn = threading.Lock()
         self._waiting: deque[_Waiting] = deque()
         self._connection = connect(path)
@@ -215,7 +227,7 @@ class GroupCommit:
         self._folder = os.open(held, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._is_open = True
 
-    def commit(self, name: str, arrival: Arrival, content: bytes | None = None) -> int:
+    def commit(self, name: str, arrival: Arrival, content: Content = None) -> int:
         """Make an arrival durable and return its number.
 
         Parameters
@@ -223,7 +235,7 @@ class GroupCommit:
         name
             The name of its file in the folder, which is made durable too.
         content
-            Its bytes, where it has no file yet.
+            Its bytes, or where they lie in the log, where it has no file yet.
 
         Raises
         ------
@@ -261,9 +273,13 @@ class GroupCommit:
                 raise SpoolFailed("The spool is closed")
             if any(one.content is None for one in batch):
                 sync_file(self._folder)
+            logged = [(one.name, one.content) for one in batch if isinstance(one.content, tuple)]
+            self._log.sync(extent for _, extents in logged for extent in extents)
             numbers = [_insert(self._connection, one.name, one.body) for one in batch]
-            small = [(one.name, one.content) for one in batch if one.content is not None]
+            small = [(one.name, one.content) for one in batch if isinstance(one.content, bytes)]
             self._connection.executemany("INSERT INTO small (name, content) VALUES (?, ?)", small)
+            rows = [(name, encoded(extents)) for name, extents in logged]
+            self._connection.executemany("INSERT INTO logged (name, extents) VALUES (?, ?)", rows)
             self._connection.commit()
         except (sqlite3.Error, OSError, SpoolFailed) as error:
             failure = _translated(error) if isinstance(error, sqlite3.Error) else error
@@ -281,7 +297,7 @@ class _Waiting:
 
     __slots__ = ("body", "content", "failure", "name", "number")
 
-    def __init__(self, name: str, body: str, content: bytes | None) -> None:
+    def __init__(self, name: str, body: str, content: Content) -> None:
         self.name = name
         self.body = body
         self.content = content

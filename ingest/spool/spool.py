@@ -1,16 +1,16 @@
 """The spool: where everything that comes in is made safe before anybody is told so.
 
 ``spool/<worker>/`` belongs to one process (`worker.lock`). In it: ``incoming/``
-(being written, thrown away after a crash), ``held/`` (complete and durable)
-and ``journal.db`` (`ingest.spool.journal`). Acknowledged means: the file in
-``held/`` and its folder are fsynced, and its row is committed; what is small
-is committed with its row.
+(being written, thrown away after a crash), ``held/`` (complete and durable),
+``log/`` (written over again and again, `ingest.spool.log`) and ``journal.db``
+(`ingest.spool.journal`). Acknowledged means: the file in ``held/`` and its
+folder are fsynced, or its bytes in the log are, and its row is committed; what
+is small is committed with its row.
 """
 
 import errno
 import fcntl
 import hashlib
-import io
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,18 +18,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Self, cast
-from uuid import uuid4
 
 from archive.facts import Source
 from ingest.dataset.limits import Limits
-from ingest.errors import SpoolFailed, SpoolFull, TooLarge
+from ingest.errors import SpoolFailed, SpoolFull
 from ingest.judge import Judge, judge_file
 from ingest.spool.arrival import Arrival, Held, Outcome
-from ingest.spool.journal import INCOMING, GroupCommit, SpoolJournal
-from storage.durable import SyncFailed, make_folders, sync_file, sync_folder, write_all
-
-Buffer = bytes | bytearray | memoryview
+from ingest.spool.incoming import Incoming
+from ingest.spool.journal import GroupCommit, SpoolJournal
+from ingest.spool.laying_out import INCOMING, LOG
+from ingest.spool.log import Extent, SpoolLog
+from storage.durable import SyncFailed, make_folders, sync_folder
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _GATHERED_BYTES = 64 * 1024  # a buffer beyond 128 KB would be mapped and cleared by the kernel each time
@@ -47,11 +46,14 @@ class SpoolLimits:
         What must stay free on its disk: below it nothing is taken.
     small_bytes
         What is shorter lies in the journal, and has no file of its own until it is filed.
+    log_bytes
+        How long the log may become; 0 gives everything that is longer a file of its own at once.
     """
 
     object_bytes: int = 16 * 1024**3
     free_bytes: int = 1024**3
     small_bytes: int = _GATHERED_BYTES
+    log_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,9 +151,15 @@ class Spool:
         self._failure: str | None = None
         self._lock = self._own(wait_s)
         self.recovered = self.folder.recover(limits=self.dataset_limits, clock=clock)
-        self._committer = GroupCommit(folder / "journal.db", held=self.folder.held)
+        self.log = SpoolLog(
+            folder / LOG,
+            busy=self.folder.journal.logged_segments,
+            most_bytes=self._limits.log_bytes,
+            free_bytes=self._limits.free_bytes,
+        )
+        self._committer = GroupCommit(folder / "journal.db", held=self.folder.held, log=self.log)
 
-    def begin(self, *, object_bytes: int | None = None) -> "Incoming":
+    def begin(self, *, object_bytes: int | None = None) -> Incoming:
         """Begin to take in one thing, whose bytes come in pieces.
 
         Parameters
@@ -194,10 +202,11 @@ class Spool:
     def close(self) -> None:
         """Commit what waits and give the folder free."""
         self._committer.close()
+        self.log.close()
         os.close(self._lock)
 
-    def hold_small(self, name: str, arrival: Arrival, content: bytes) -> Held:
-        """Keep something small in the journal; it is durable when this returns, and laid out as a file later."""
+    def hold_content(self, name: str, arrival: Arrival, content: bytes | tuple[Extent, ...]) -> Held:
+        """Keep something in the journal, or what lies in the log; it is durable when this returns, and a file later."""
         with self.translated():
             number = self._committer.commit(name, arrival, content)
         return Held(number=number, path=self.folder.held / name, arrival=arrival)
@@ -234,120 +243,6 @@ class Spool:
             if error.errno in _FULL:
                 raise SpoolFull(f"The spool's disk is full: {error.strerror}") from error
             raise SpoolFailed(f"The spool could not be written: {error.strerror}") from error
-
-
-class Incoming:
-    """One thing on its way into the spool, gone unless it is kept: in memory, and in ``incoming/`` once it is long.
-
-    Parameters
-    ----------
-    spool
-        Where it goes.
-    object_bytes
-        How long it may be.
-    gather_bytes
-        So much is held in memory before it is written.
-    """
-
-    def __init__(self, spool: Spool, object_bytes: int, *, gather_bytes: int) -> None:
-        self.size_bytes = 0
-        self._gather_bytes = gather_bytes
-        self._spool = spool
-        self._object_bytes = object_bytes
-        self._is_kept = False
-        self._digest = hashlib.sha256()
-        self._gathered = bytearray()
-        self._path = spool.folder.incoming / uuid4().hex
-        self._descriptor = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.discard()
-
-    def write(self, piece: Buffer) -> None:
-        """Append bytes, which may be written over as soon as this returns.
-
-        Raises
-        ------
-        TooLarge, SpoolFull, SpoolFailed
-            It can't be kept any more.
-        """
-        size_bytes = self.size_bytes + len(piece)
-        if size_bytes > self._object_bytes:
-            raise TooLarge(f"It is longer than {self._object_bytes} bytes")
-        self._gathered += piece
-        self.size_bytes = size_bytes
-        if len(self._gathered) >= self._gather_bytes:
-            self._put_down()
-
-    def keep(self, judge: Judge, *, source: Source, batch: str, issuer: str = "", character_set: str = "") -> Held:
-        """Say that it is complete; when this returns, it is safe.
-
-        What could not be understood is kept as well, and goes to quarantine:
-        look at ``held.arrival.refusal``.
-
-        Parameters
-        ----------
-        judge
-            Says what it is (`ingest.judge`).
-        source, batch, issuer, character_set
-            See `Arrival`.
-
-        Raises
-        ------
-        SpoolFull, SpoolFailed
-            Nothing was kept, and nothing may be acknowledged.
-        """
-        is_small = self._descriptor < 0
-        self._digest.update(self._gathered) if is_small else self._put_down()
-        draft = Arrival(
-            kind="document",
-            received_at=self._spool.clock(),
-            source=source,
-            batch=batch,
-            issuer=issuer,
-            character_set=character_set,
-            file_sha256=self._digest.hexdigest(),
-            size_bytes=self.size_bytes,
-        )
-        held = self._keep_small(judge, draft) if is_small else self._keep_file(judge, draft)
-        self._is_kept = True
-        return held
-
-    def _keep_small(self, judge: Judge, draft: Arrival) -> Held:
-        content = bytes(self._gathered)
-        return self._spool.hold_small(self._path.name, judge(io.BytesIO(content), draft), content)
-
-    def _keep_file(self, judge: Judge, draft: Arrival) -> Held:
-        with self._spool.translated():
-            with open(self._descriptor, "rb", buffering=0, closefd=False) as stream:
-                stream.seek(0)
-                arrival = judge(cast(BinaryIO, stream), draft)
-            sync_file(self._descriptor)
-        return self._spool.hold(self._path, arrival)
-
-    def _put_down(self) -> None:
-        """Write and digest what was gathered.
-
-        Both let other threads run. Done for each fragment of 16 KB, as most
-        senders send them, an instance would cost a hundred changes of thread.
-        """
-        with self._spool.translated():
-            if self._descriptor < 0:
-                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            write_all(self._descriptor, self._gathered)
-        self._digest.update(self._gathered)
-        self._gathered.clear()
-
-    def discard(self) -> None:
-        """Close the file, and remove it unless it was kept."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-            if not self._is_kept:
-                self._path.unlink(missing_ok=True)
 
 
 def _arrival_of_orphan(path: Path, *, limits: Limits, now: datetime) -> Arrival:

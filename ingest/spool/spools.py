@@ -9,6 +9,8 @@ from typing import Final
 
 from ingest.dataset.limits import Limits
 from ingest.spool.arrival import Held
+from ingest.spool.laying_out import LOG
+from ingest.spool.log import remove_log
 from ingest.spool.spool import SpoolFolder
 
 _ONCE: Final = re.compile("-[0-9a-f]{32}$")
@@ -125,6 +127,7 @@ def _remove_if_empty(folder: SpoolFolder) -> bool:
     with folder.owned() as is_dead:
         if not is_dead or any(folder.incoming.iterdir()) or any(folder.held.iterdir()) or folder.journal.names():
             return False
+        remove_log(folder.path / LOG)
         for path in (folder.incoming, folder.held):
             path.rmdir()
         for path in folder.path.iterdir():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ingest.errors import SpoolFull
 from ingest.node import wire
 from ingest.node.wire import CommandKind, Field
-from ingest.spool.spool import Incoming
+from ingest.spool.incoming import Incoming
 from tests.ingest.conftest import AS_FILES, House
 from tests.ingest.datasets import CT_CLASS, dataset, element
 from tests.ingest.node.test_node_attacks import (

@@ -72,7 +72,7 @@ def test_receive_when_a_write_fails_then_it_says_so_and_nothing_is_left(
     def fail(_descriptor: int, _data: bytes) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("ingest.spool.spool.write_all", fail)
+    monkeypatch.setattr("ingest.spool.incoming.write_all", fail)
     with pytest.raises(expected) as caught:
         receive(house.spool)
 
