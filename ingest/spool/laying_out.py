@@ -70,8 +70,8 @@ def _write_logged(connection: sqlite3.Connection, held: Path, logged: Sequence[t
     """Write some files, sync them together, and give each its name, unless another process was quicker.
 
     What was read counts only if the journal names its extents still: otherwise another process has laid it out and
-    struck it meanwhile, and its writer may have written over it. A name that is given is not given again: the file under
-    it may be the archive's by now.
+    struck it meanwhile, and its writer may have written over it. A name is given once: the file under it may be the
+    archive's by now.
     """
     with ExitStack() as stack:
         written: list[tuple[str, Path, int]] = []

@@ -4,7 +4,7 @@ import os
 import random
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -229,9 +229,14 @@ def test_receive_when_the_log_could_not_be_synced_then_nothing_is_taken_any_more
 
 def test_receive_when_nothing_was_synced_then_there_is_no_row(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
-    sync, commit = spool.log.sync, spool._committer._connection
-    monkeypatch.setattr(spool.log, "sync", lambda extents: (order.append("sync"), sync(extents))[1])
-    commit.set_trace_callback(lambda statement: order.append(statement.split()[0]))
+    sync = spool.log.sync
+
+    def watched(extents: Iterable[Extent]) -> None:
+        sync(extents)
+        order.append("sync")
+
+    monkeypatch.setattr(spool.log, "sync", watched)
+    spool._committer._connection.set_trace_callback(lambda statement: order.append(statement.split()[0]))
 
     receive(spool, body(1))
 
