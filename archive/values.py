@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Final
 
 from pydicom import Dataset
@@ -11,6 +12,8 @@ from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
 from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
+
+from archive.plain_values import are_ascii_based, plain_values
 
 _DEFAULT_REPERTOIRE: Final = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 _TEXT_VRS: Final = frozenset({"PN", "LO", "SH", "LT", "ST", "UT", "UC"})
@@ -55,8 +58,12 @@ class Reader:
         self.dataset = dataset
         self._undeclared = undeclared
         self.flags: list[str] = [] if flags is None else flags
+        # With tags that are plain integers: comparing those of pydicom costs as much as ten look-ups.
+        self._elements = {int(tag): element for tag, element in dataset.items()}
+        self._is_ascii_based = True
         self._character_sets = character_sets or ()
         self._character_sets = self.texts("SpecificCharacterSet") or self._character_sets
+        self._is_ascii_based = are_ascii_based(self._character_sets)
 
     def quiet(self) -> "Reader":
         """Return a reader of the same data set that keeps its flags to itself."""
@@ -69,14 +76,18 @@ class Reader:
 
     def texts(self, keyword: str) -> tuple[str, ...]:
         """Return all values as text without padding; bytes that could not be decoded are replaced and flagged."""
-        texts = tuple(filter(None, map(self._clean, self._values(keyword))))
+        values = self._values(keyword)
+        if not values:
+            return ()
+        texts = tuple(filter(None, map(self._clean, values)))
         if any(_REPLACED in text for text in texts):
             self._flag(keyword)
         return texts
 
     def written(self, keyword: str) -> str:
         """Return all values as one text, each in its place, parted by backslashes; empty if there is none."""
-        return "\\".join(map(self._clean, self._values(keyword))).rstrip("\\")
+        values = self._values(keyword)
+        return "\\".join(map(self._clean, values)).rstrip("\\") if values else ""
 
     def number(self, keyword: str) -> float | None:
         """Return the first value as a finite number, None (flagged) if it is none."""
@@ -123,7 +134,7 @@ class Reader:
 
     def has(self, keyword: str) -> bool:
         """Return whether the element is present, even if empty."""
-        return keyword in self.dataset
+        return _definition(keyword)[0] in self._elements
 
     def references(self, keyword: str) -> tuple[str, ...]:
         """Return the Referenced SOP Instance UIDs of a sequence's items, each once, in order."""
@@ -136,6 +147,14 @@ class Reader:
 
     def _values(self, keyword: str) -> Sequence[object]:
         """Return the values of an element that holds no items; none (flagged) if it holds items or bare bytes."""
+        tag, vr = _definition(keyword)
+        element = self._elements.get(tag)
+        if element is None:
+            return ()
+        if isinstance(element, RawDataElement):
+            plain = plain_values(element, vr, ascii_based=self._is_ascii_based)
+            if plain is not None:
+                return plain
         value = self._value(keyword)
         if value is None or value == "":
             return ()
@@ -146,8 +165,8 @@ class Reader:
         return [one for one in values if one is not None]
 
     def _value(self, keyword: str) -> object:
-        tag = tag_for_keyword(keyword)
-        if tag is None or tag not in self.dataset:
+        tag, _ = _definition(keyword)
+        if tag not in self._elements:
             return None
         try:
             guessed: object = self._guess(BaseTag(tag), keyword)
@@ -161,10 +180,9 @@ class Reader:
 
         Whether its bytes are digits or a number can't be told: "25" taken for US is 13618 fractions.
         """
-        tag = tag_for_keyword(keyword)
-        if tag is None or tag not in self.dataset or dictionary_VR(tag) not in _NUMBER_STRING_VRS:
-            return False
-        return self.dataset.get_item(tag).VR in _BINARY_NUMBER_VRS
+        tag, vr = _definition(keyword)
+        element = self._elements.get(tag)
+        return element is not None and vr in _NUMBER_STRING_VRS and element.VR in _BINARY_NUMBER_VRS
 
     def _guess(self, tag: BaseTag, keyword: str) -> list[str] | None:
         """Return text of undeclared encoding, or none of the declared one; None where the declared one may hold.
@@ -220,6 +238,15 @@ class Reader:
 
     def _flag(self, keyword: str) -> None:
         self.flags.append(f"unreadable:{keyword}")
+
+
+@lru_cache(maxsize=1024)
+def _definition(keyword: str) -> tuple[int, str]:
+    """Return tag and value representation of an attribute by its keyword (PS3.6)."""
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise ValueError(f"The data dictionary has no attribute {keyword}")
+    return tag, dictionary_VR(tag)
 
 
 def _decoded(value: bytes, character_set: str, *, is_name: bool) -> str | None:

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
@@ -65,14 +66,23 @@ def _parse(stream: BinaryIO, arrival: Arrival, scratch: Path, limits: Limits) ->
             stop_when=_at_pixels,
             defer_size=_LEFT_OUT_FROM_BYTES,
         )
-    for tag in list(dataset.keys()):
-        element: object = dataset.get_item(tag)
-        if isinstance(element, RawDataElement) and element.length and element.value in (None, b""):
-            del dataset[tag]  # deferred: a quarter of a gigabyte in one value says nothing a receipt could keep
-    dataset.file_meta = FileMetaDataset()
-    if arrival.implementation_class_uid:
-        dataset.file_meta.ImplementationClassUID = UID(arrival.implementation_class_uid)
+    for tag in [tag for tag, element in dataset.items() if _is_deferred(element)]:
+        del dataset[tag]  # a quarter of a gigabyte in one value says nothing a receipt could keep
+    dataset.file_meta = _file_meta(arrival.implementation_class_uid)
     return dataset
+
+
+def _is_deferred(element: object) -> bool:
+    return isinstance(element, RawDataElement) and bool(element.length) and not element.value
+
+
+@lru_cache(maxsize=64)
+def _file_meta(implementation_class_uid: str) -> FileMetaDataset:
+    """Return a file meta group that says who wrote the file; nobody may change it, as data sets share it."""
+    meta = FileMetaDataset()
+    if implementation_class_uid:
+        meta.ImplementationClassUID = UID(implementation_class_uid)
+    return meta
 
 
 def _at_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:

@@ -10,6 +10,7 @@ from ingest.dataset.limits import Limits
 from ingest.dataset.part10 import FileLayout, file_header
 from ingest.dataset.walker import Walker
 from ingest.errors import Undescribable
+from ingest.filing import header
 from ingest.filing.instance import read_instance, with_digests
 from ingest.judge import Announced, judge_network
 from ingest.spool.arrival import Held
@@ -91,3 +92,19 @@ def test_digests_when_the_walk_fails_on_unchanged_bytes_then_it_is_a_fault_of_ou
 def test_digests_when_the_file_is_gone_then_that_is_said(house: House, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         with_digests(tmp_path / "gone", received(house).arrival, limits=Limits())
+
+
+@AS_FILES
+def test_header_when_a_value_is_too_long_to_be_kept_then_the_others_are_read(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(header, "_LEFT_OUT_FROM_BYTES", 100)
+    long = element(0x0020_4000, b"LT", bytes(b"x" * 200))
+    judge = judge_network(
+        layout=FileLayout(dataset_offset=len(HEADER), transfer_syntax_uid=EXPLICIT),
+        announced=Announced(),
+        limits=Limits(),
+        digesting=False,
+    )
+    held = house.spool.receive([HEADER, dataset(tail=long)], judge, source=Source(kind="dicom"), batch="b")
+    assert read_instance(held.path, held.arrival, limits=Limits()).header.sop_instance_uid == "1.2.3.4"
