@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from io import BufferedReader
-from typing import Final
+from typing import Final, NamedTuple
 
 from ingest.dataset.bytestream import ByteSource, InflatingSource
 from ingest.dataset.encoding import (
@@ -31,7 +31,7 @@ from ingest.dataset.encoding import (
     swapped,
 )
 from ingest.dataset.limits import Limits
-from ingest.errors import NotConvertible
+from ingest.errors import NotConvertible, Truncated
 from ingest.node.wire import Buffer
 from storage.reading import PieceReader
 
@@ -46,7 +46,10 @@ _PIXEL_REPRESENTATION: Final = 0x0028_0103
 _PIXEL_DATA: Final = 0x7FE0_0010
 _LONGEST_SHORT: Final = 0xFFFF
 _FLUSHED_BYTES: Final = 64 * 1024
-_ORDER: Final = {True: "<", False: ">"}
+# By whether it is little endian.
+_IMPLICIT: Final = {True: struct.Struct("<HHI"), False: struct.Struct(">HHI")}
+_SHORT: Final = {True: struct.Struct("<HH2sH"), False: struct.Struct(">HH2sH")}
+_LONG: Final = {True: struct.Struct("<HH2sHI"), False: struct.Struct(">HH2sHI")}
 
 Replacement = tuple[bytes, bytes] | None
 """Value representation and value (little endian) of an element written instead; None leaves it out."""
@@ -84,109 +87,180 @@ def rewritten(
     source: ByteSource
     if encoding.deflated:
         limits = Limits()
-        source = InflatingSource(stream, inflated_bytes=limits.inflated_bytes, ratio=limits.inflate_ratio)
+        source = InflatingSource(
+            stream, inflated_bytes=limits.inflated_bytes, ratio=limits.inflate_ratio, digesting=False
+        )
     else:
-        source = ByteSource(stream)
-    chunks = _gathered(_Rewriter(source, dict(replacing or {}), pixels).data_set(encoding, target))
+        source = ByteSource(stream, digesting=False)
+    chunks = _Rewriter(source, dict(replacing or {}), pixels).data_set(encoding, target)
     return _deflated(chunks) if target.deflated else chunks
 
 
 def header(tag: int, vr: bytes, length: int, encoding: Encoding) -> bytes:
     """Return the header of an element (PS3.5 7.1.2, 7.1.3); `length` must fit."""
-    order = _ORDER[encoding.little]
     group, number = tag >> 16, tag & 0xFFFF
     if not encoding.explicit:
-        return struct.pack(f"{order}HHI", group, number, length)
+        return _IMPLICIT[encoding.little].pack(group, number, length)
     if vr in LONG_VRS:
-        return struct.pack(f"{order}HH2sHI", group, number, vr, 0, length)
-    return struct.pack(f"{order}HH2sH", group, number, vr, length)
+        return _LONG[encoding.little].pack(group, number, vr, 0, length)
+    return _SHORT[encoding.little].pack(group, number, vr, length)
+
+
+class _Begun(NamedTuple):
+    """A sequence or an item that has begun and not ended.
+
+    Parameters
+    ----------
+    holds_items
+        Whether it is a sequence.
+    ends
+        Where it ends in the source; None where a delimiter says so.
+    source, target
+        How what it holds is written, and is to be written.
+    is_signed
+        Of the pixels of the data set around it.
+    """
+
+    holds_items: bool
+    ends: int | None
+    source: Encoding
+    target: Encoding
+    is_signed: bool
 
 
 class _Rewriter:
-    """One data set on its way from one native encoding to another."""
+    """One data set on its way from one native encoding to another.
+
+    One loop goes over the elements of all levels and gathers what is short: a generator for each level and value
+    would cost more than the work.
+    """
 
     def __init__(self, source: ByteSource, replacing: dict[int, Replacement], pixels: Iterator[Buffer] | None) -> None:
         self._source = source
         self._replacing = replacing
         self._pixels = pixels
         self._is_signed = False
+        self._around: list[_Begun] = []
+        self._gathered = bytearray()
 
     def data_set(self, source: Encoding, target: Encoding) -> Iterator[Buffer]:
-        """Yield the whole data set."""
+        """Yield the whole data set: short elements together, long values as they come."""
         waiting = sorted(self._replacing)
-        while self._source.has(8):
-            tag = self._tag(source)
-            while waiting and waiting[0] < tag:
-                yield from self._replaced(waiting.pop(0), target)
-            if waiting and waiting[0] == tag:
-                yield from self._replaced(waiting.pop(0), target)
-                self._skip(*self._header(source))
-            elif tag == _PIXEL_DATA and self._pixels is not None:
-                self._header(source)
-                self._skip_fragments(source)
-                yield from self._pixels
+        while self._goes_on():
+            begun = self._around[-1] if self._around else None
+            value: Iterator[Buffer] | None = None
+            if begun is None:
+                tag = self._tag(source)
+                while waiting and waiting[0] < tag:
+                    self._replace(waiting.pop(0), target)
+                if waiting and waiting[0] == tag:
+                    self._replace(waiting.pop(0), target)
+                    self._skip(self._header(source)[1])
+                elif tag == _PIXEL_DATA and self._pixels is not None:
+                    self._header(source)
+                    self._skip_fragments(source)
+                    value = self._pixels
+                else:
+                    value = self._element(tag, source, target)
+            elif begun.holds_items:
+                self._item(begun)
             else:
-                yield from self._element(tag, source, target)
+                value = self._inside(begun)
+            if value is not None or len(self._gathered) >= _FLUSHED_BYTES:
+                yield from self._flushed()
+            if value is not None:
+                yield from value
         for tag in waiting:
-            yield from self._replaced(tag, target)
+            self._replace(tag, target)
+        yield from self._flushed()
 
-    def _replaced(self, tag: int, target: Encoding) -> Iterator[Buffer]:
+    def _goes_on(self) -> bool:
+        """End what ends here; return whether anything stands behind it."""
+        while self._around and (ends := self._around[-1].ends) is not None and self._source.position >= ends:
+            self._end()
+        if self._source.has(8):
+            return True
+        if self._around:
+            raise NotConvertible("The data set ends inside a sequence")
+        return False
+
+    def _flushed(self) -> Iterator[Buffer]:
+        if self._gathered:
+            yield bytes(self._gathered)
+            self._gathered.clear()
+
+    def _replace(self, tag: int, target: Encoding) -> None:
         new = self._replacing[tag]
         if new is not None:
             vr, value = new
             width = 0 if target.little else SWAP_BYTES.get(vr, 0)
-            yield header(tag, vr, len(value), target) + (swapped(value, width) if width else value)
+            self._gathered += header(tag, vr, len(value), target) + (swapped(value, width) if width else value)
 
-    def _elements(self, ends: int | None, source: Encoding, target: Encoding) -> Iterator[Buffer]:
-        """Yield the elements of an item."""
-        while ends is None or self._source.position < ends:
-            if not self._source.has(8):
-                raise NotConvertible("The data set ends inside a sequence")
-            tag = self._tag(source)
-            if tag == _ITEM_END:
-                self._source.at += 8
-                return
-            yield from self._element(tag, source, target)
+    def _item(self, sequence: _Begun) -> None:
+        """Begin the next item of a sequence, or end the sequence."""
+        source, at = self._source, self._source.at
+        group, number, length = _IMPLICIT[sequence.source.little].unpack_from(source.buffer, at)
+        source.at = at + 8
+        if group << 16 | number == _SEQUENCE_END:
+            self._end()
+            return
+        self._gathered += _mark(_ITEM, _UNDEFINED, sequence.target)
+        self._begin(length, sequence.source, sequence.target, holds_items=False)
 
-    def _element(self, tag: int, source: Encoding, target: Encoding) -> Iterator[Buffer]:
+    def _inside(self, item: _Begun) -> Iterator[Buffer] | None:
+        """Pass on the next element of an item, or end the item; see `_element`."""
+        tag = self._tag(item.source)
+        if tag != _ITEM_END:
+            return self._element(tag, item.source, item.target)
+        self._source.at += 8
+        self._end()
+        return None
+
+    def _begin(self, length: int, source: Encoding, target: Encoding, *, holds_items: bool) -> None:
+        ends = None if length == _UNDEFINED else self._source.position + length
+        self._around.append(_Begun(holds_items, ends, source, target, self._is_signed))
+
+    def _end(self) -> None:
+        ended = self._around.pop()
+        self._gathered += _mark(_SEQUENCE_END if ended.holds_items else _ITEM_END, 0, ended.target)
+        self._is_signed = ended.is_signed
+
+    def _element(self, tag: int, source: Encoding, target: Encoding) -> Iterator[Buffer] | None:
+        """Pass on an element, of a sequence the beginning; return its value if that is too long to be gathered."""
         told, length = self._header(source)
         if not tag & 0xFFFF:
-            self._skip(told, length)
-            return
+            self._skip(length)
+            return None
         vr = told or self._implied_vr(tag, is_undefined=length == _UNDEFINED)
         if vr == b"SQ" or (vr == b"UN" and length == _UNDEFINED):
             # UN of undefined length holds implicit little endian, whatever surrounds it (PS3.5 6.2.2).
             inner = (IMPLICIT, IMPLICIT) if vr == b"UN" else (source, target)
-            yield header(tag, vr, _UNDEFINED, target)
-            yield from self._items(None if length == _UNDEFINED else self._source.position + length, *inner)
-            yield _delimiter(_SEQUENCE_END, inner[1])
-        elif length == _UNDEFINED:
+            self._gathered += header(tag, vr, _UNDEFINED, target)
+            self._begin(length, *inner, holds_items=True)
+            return None
+        if length == _UNDEFINED:
             raise NotConvertible(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) holds compressed pixel data")
-        else:
-            yield from self._value(tag, vr, length, source, target)
-
-    def _items(self, ends: int | None, source: Encoding, target: Encoding) -> Iterator[Buffer]:
-        around = self._is_signed
-        while ends is None or self._source.position < ends:
-            if not self._source.has(8):
-                raise NotConvertible("The data set ends inside a sequence")
-            tag = self._tag(source)
-            (length,) = struct.unpack_from(f"{_ORDER[source.little]}I", self._source.buffer, self._source.at + 4)
-            self._source.at += 8
-            if tag == _SEQUENCE_END:
-                return
-            yield struct.pack(f"{_ORDER[target.little]}HHI", _ITEM >> 16, _ITEM & 0xFFFF, _UNDEFINED)
-            yield from self._elements(None if length == _UNDEFINED else self._source.position + length, source, target)
-            yield _delimiter(_ITEM_END, target)
-            self._is_signed = around
-
-    def _value(self, tag: int, vr: bytes, length: int, source: Encoding, target: Encoding) -> Iterator[Buffer]:
         width = SWAP_BYTES.get(vr, 0) if source.little != target.little else 0
         written = b"UN" if target.explicit and vr not in LONG_VRS and length > _LONGEST_SHORT else vr
-        yield header(tag, written, length, target)
+        self._gathered += header(tag, written, length, target)
+        if length >= _FLUSHED_BYTES:
+            return self._long_value(length, width)
+        value = self._short_value(length)
+        if tag == _PIXEL_REPRESENTATION:
+            self._is_signed = any(value)
+        self._gathered += swapped(value, width) if width else value
+        return None
+
+    def _short_value(self, length: int) -> bytes:
+        source = self._source
+        if not source.has(length):
+            raise Truncated(f"The bytes end at {source.position}, inside a value of {length} bytes")
+        at = source.at
+        source.at = at + length
+        return source.buffer[at : source.at]
+
+    def _long_value(self, length: int, width: int) -> Iterator[Buffer]:
         for piece in self._source.pieces(length):
-            if tag == _PIXEL_REPRESENTATION:
-                self._is_signed = bool(any(piece))
             yield swapped(piece, width) if width else piece
 
     def _tag(self, encoding: Encoding) -> int:
@@ -195,21 +269,21 @@ class _Rewriter:
 
     def _header(self, encoding: Encoding) -> tuple[bytes | None, int]:
         """Move past the header of an element; return value representation (None in implicit encoding) and length."""
-        source, order = self._source, _ORDER[encoding.little]
+        source, little = self._source, encoding.little
         if not encoding.explicit:
-            (length,) = struct.unpack_from(f"{order}I", source.buffer, source.at + 4)
+            length: int = _IMPLICIT[little].unpack_from(source.buffer, source.at)[2]
             source.at += 8
-            return None, int(length)
-        vr = source.buffer[source.at + 4 : source.at + 6]
+            return None, length
+        vr: bytes
+        _, _, vr, length = _SHORT[little].unpack_from(source.buffer, source.at)
         if vr not in LONG_VRS:
-            (length,) = struct.unpack_from(f"{order}H", source.buffer, source.at + 6)
             source.at += 8
-            return vr, int(length)
+            return vr, length
         if not source.has(12):
             raise NotConvertible("The data set ends inside an element")
-        (length,) = struct.unpack_from(f"{order}I", source.buffer, source.at + 8)
+        length = _LONG[little].unpack_from(source.buffer, source.at)[4]
         source.at += 12
-        return vr, int(length)
+        return vr, length
 
     def _implied_vr(self, tag: int, *, is_undefined: bool) -> bytes:
         """Return the value representation of an element whose own encoding names none (PS3.5 A.1, 6.2.2)."""
@@ -223,7 +297,7 @@ class _Rewriter:
         # Pixel data, overlays and curves are OW in implicit encoding; tables of US fit no length of 16 bits.
         return b"OW" if " or " in known else known.encode()
 
-    def _skip(self, vr: bytes | None, length: int) -> None:  # noqa: ARG002 - as `_header` gives it
+    def _skip(self, length: int) -> None:
         for _ in self._source.pieces(length):
             pass
 
@@ -234,7 +308,7 @@ class _Rewriter:
             self._source.at += 8
             if tag == _SEQUENCE_END:
                 return
-            self._skip(None, length)
+            self._skip(length)
 
 
 @lru_cache(maxsize=8192)
@@ -247,26 +321,9 @@ def _dictionary_vr(tag: int) -> str:
         return "UN"
 
 
-def _delimiter(tag: int, encoding: Encoding) -> bytes:
-    return struct.pack(f"{_ORDER[encoding.little]}HHI", tag >> 16, tag & 0xFFFF, 0)
-
-
-def _gathered(chunks: Iterator[Buffer]) -> Iterator[Buffer]:
-    """Join the many small pieces a data set is made of; long ones pass as they are."""
-    gathered = bytearray()
-    for chunk in chunks:
-        if len(chunk) >= _FLUSHED_BYTES:
-            if gathered:
-                yield bytes(gathered)
-                gathered.clear()
-            yield chunk
-        else:
-            gathered += chunk
-            if len(gathered) >= _FLUSHED_BYTES:
-                yield bytes(gathered)
-                gathered.clear()
-    if gathered:
-        yield bytes(gathered)
+def _mark(tag: int, length: int, encoding: Encoding) -> bytes:
+    """Return an item tag or a delimiter, which have no value representation in any encoding (PS3.5 7.5)."""
+    return _IMPLICIT[encoding.little].pack(tag >> 16, tag & 0xFFFF, length)
 
 
 def _deflated(chunks: Iterator[Buffer]) -> Iterator[Buffer]:

@@ -10,7 +10,7 @@ from pydicom.data import get_testdata_file
 
 from ingest.dataset.part10 import file_header, find_dataset
 from ingest.dataset.walker import Walker
-from ingest.errors import NotConvertible
+from ingest.errors import NotConvertible, Truncated
 from ingest.retrieve.native import NATIVE, rewritten
 from lastgate.sample import Department
 from tests.ingest.datasets import (
@@ -169,3 +169,26 @@ def test_rewritten_when_compressed_pixels_stand_in_a_sequence_then_it_is_refused
     data = element(0x0088_0200, b"SQ", item(icon))
     with pytest.raises(NotConvertible, match="compressed pixel data"):
         convert(data, JPEG, EXPLICIT)
+
+
+def test_rewritten_when_sequences_lie_very_deep_then_all_are_closed() -> None:
+    data = implicit(0x0008_0060, b"CT")
+    for _ in range(3000):
+        data = implicit(0x0040_A730, ITEM + data + ITEM_END + SEQUENCE_END, length=UNDEFINED)
+    out = convert(data, IMPLICIT, EXPLICIT)
+    assert out.endswith(element(0x0008_0060, b"CS", b"CT") + (ITEM_END + SEQUENCE_END) * 3000)
+    assert convert(out, EXPLICIT, IMPLICIT) == data
+
+
+def test_rewritten_when_a_value_is_cut_off_then_it_says_so() -> None:
+    with pytest.raises(Truncated, match="inside a value of 10 bytes"):
+        convert(implicit(0x0008_103E, b"0123456789")[:-1], IMPLICIT, EXPLICIT)
+
+
+def test_rewritten_when_a_long_value_stands_between_short_ones_then_it_is_not_gathered_with_them() -> None:
+    data = element(0x0008_0060, b"CS", b"CT") + element(0x0042_0011, b"OB", bytes(3 << 20))
+    data += element(0x0042_0012, b"LO", b"text")
+    out = list(rewritten(iter([data]), EXPLICIT, IMPLICIT))
+    assert max(map(len, out)) <= 3 << 20
+    assert (bytes(out[0][:8]), bytes(out[-1][-4:])) == (implicit(0x0008_0060, b"CT")[:8], b"text")
+    assert b"".join(out) == convert(data, EXPLICIT, IMPLICIT, pieces=999)
