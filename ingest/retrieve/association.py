@@ -7,7 +7,7 @@ states of a requestor).
 """
 
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -113,11 +113,23 @@ class Association:
             if isinstance(error, AssociationLost):
                 raise NotSent(f"{peer} does not answer: {error}") from error
             raise
-        patient = Line(made, patience_s=patience.answer_s, is_stopped=is_stopped)
+        patient = line.with_patience(patience.answer_s, is_stopped=is_stopped)
         return cls(patient, accepted=accepted, peer_pdu_bytes=_pdu_bytes(answer))
 
-    def store(self, context_id: int, request: StoreRequest, pieces: Iterable[Buffer]) -> StoreResponse:
+    def store(
+        self,
+        context_id: int,
+        request: StoreRequest,
+        pieces: Iterable[Buffer],
+        *,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> StoreResponse:
         """Send one instance and return what the peer answers.
+
+        Parameters
+        ----------
+        meanwhile
+            Called when all is sent, before the answer is waited for.
 
         Raises
         ------
@@ -127,6 +139,7 @@ class Association:
         line, most = self._line, self.peer_pdu_bytes
         command = command_pdus(context_id, request.encode(), peer_pdu_bytes=most)
         line.send(both(command, data_set_pdus(context_id, pieces, peer_pdu_bytes=most)))
+        meanwhile()
         while True:
             answer = self._answer()
             if answer.message_id == request.message_id:
@@ -156,7 +169,7 @@ class Association:
 
     def release(self) -> None:
         """End it in good order."""
-        goodbye = Line(self._line.socket, patience_s=_GOODBYE_S)
+        goodbye = self._line.with_patience(_GOODBYE_S)
         with suppress(AssociationLost):  # gone already: then it is over as well
             goodbye.send([[_RELEASE_RQ]])
             while goodbye.read_pdu()[0] not in (_RELEASED, _ABORTED):
@@ -165,7 +178,7 @@ class Association:
 
     def abort(self) -> None:
         """End it at once: the peer throws an unfinished instance away."""
-        hasty = Line(self._line.socket, patience_s=0.0)
+        hasty = self._line.with_patience(0.0)
         with suppress(AssociationLost):
             hasty.send([[_ABORT]])
         hasty.socket.close()

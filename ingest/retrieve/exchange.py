@@ -7,7 +7,7 @@ on the connection for pynetdicom, whose state machine knows what to do.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -167,8 +167,15 @@ class Exchange:
         if self._association.dul.is_ending:
             raise AssociationLost("The association is to end")
 
-    def store(self, context_id: int, request: StoreRequest, pieces: Iterable[Buffer]) -> StoreResponse:
+    def store(
+        self, context_id: int, request: StoreRequest, pieces: Iterable[Buffer], *, meanwhile: Callable[[], None]
+    ) -> StoreResponse:
         """Store an instance at the peer that asked for it and return its answer.
+
+        Parameters
+        ----------
+        meanwhile
+            Called when all is sent, before the answer is waited for.
 
         Raises
         ------
@@ -176,6 +183,7 @@ class Exchange:
             It is over; whether the instance was stored nobody knows.
         """
         self.send(context_id, request.encode(), pieces)
+        meanwhile()
         try:
             return self._answer(request.message_id)
         except (BadMessage, OSError) as error:

@@ -8,7 +8,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from typing import Final
 
 from ingest.errors import AssociationLost
@@ -18,6 +17,7 @@ from ingest.node.wire import PDU_HEADER, Buffer
 _GATHERED_BUFFERS: Final = 512  # the kernel takes 1,024 in one call
 _GATHERED_BYTES: Final = 1 << 20
 _LOOK_UP_S: Final = 0.25
+_RECEIVED_BYTES: Final = 4096  # an answer to C-STORE is two hundred long
 
 LARGEST_ANSWER_BYTES: Final = 1 << 20
 """A longer PDU than this no peer has reason to send to somebody who only stores there."""
@@ -42,6 +42,13 @@ class Line:
         self.socket = socket
         self._patience_s = patience_s
         self._is_stopped = is_stopped
+        self._received = bytearray()
+
+    def with_patience(self, patience_s: float, *, is_stopped: Stopped = lambda: False) -> "Line":
+        """Return the same line for somebody else to wait on; this one is not to be used any more."""
+        line = Line(self.socket, patience_s=patience_s, is_stopped=is_stopped)
+        line._received = self._received
+        return line
 
     def send(self, pdus: Iterable[Sequence[Buffer]]) -> None:
         """Send PDUs, each a list of buffers; read from `pdus` only as far as the peer takes them.
@@ -106,29 +113,32 @@ class Line:
         AssociationLost
             It does not come, the peer closed, or we are to stop.
         """
-        kind, length = PDU_HEADER.unpack(self._read(PDU_HEADER.size))
+        self._receive(PDU_HEADER.size)
+        kind, length = PDU_HEADER.unpack_from(self._received)
         if length > LARGEST_ANSWER_BYTES:
             raise AssociationLost(f"The peer announced a PDU of {length} bytes")
-        return kind, memoryview(self._read(length))
+        ends = PDU_HEADER.size + length
+        self._receive(ends)
+        body = memoryview(bytes(self._received[PDU_HEADER.size : ends]))
+        del self._received[:ends]
+        return kind, body
 
-    def _read(self, count: int) -> bytearray:
-        taken = bytearray(count)
-        view = memoryview(taken)
+    def _receive(self, count: int) -> None:
+        """Wait until `count` bytes are there; what has come beyond them is taken along."""
         ends = time.monotonic() + self._patience_s
         try:
-            while view:
-                pending = isinstance(self.socket, ssl.SSLSocket) and self.socket.pending()
-                if not pending:
+            while len(self._received) < count:
+                try:
+                    more = self.socket.recv(_RECEIVED_BYTES)
+                except (ssl.SSLWantReadError, BlockingIOError):
                     self._wait(for_reading=True, ends=ends)
-                with suppress(ssl.SSLWantReadError, BlockingIOError):
-                    more = self.socket.recv_into(view)
-                    if not more:
-                        raise AssociationLost("The peer closed the connection")
-                    view = view[more:]
+                    continue
+                if not more:
+                    raise AssociationLost("The peer closed the connection")
+                self._received += more
+                acknowledge_at_once(self.socket)
         except (OSError, ValueError) as error:
             raise AssociationLost(f"The connection broke while waiting for an answer: {error}") from error
-        acknowledge_at_once(self.socket)
-        return taken
 
     def _wait(self, *, for_reading: bool, ends: float) -> None:
         """Wait until the socket is ready; returns early only when it is."""

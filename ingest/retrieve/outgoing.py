@@ -4,8 +4,9 @@ One sender for all who send: C-MOVE, ``lastgate send``, and the sends that are t
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -22,6 +23,7 @@ from ingest.retrieve.peer import Peer
 from storage.errors import StorageError
 
 _BEAT_S: Final = 1.0
+_GATHERED_S: Final = 0.05
 _MOST_LOSSES: Final = 2
 _LARGEST_MESSAGE_ID: Final = 0xFFFF
 LOST: Final = "The association was lost"
@@ -156,6 +158,7 @@ class Sender:
             self._work(run, association)
         finally:
             run.told.put(None)
+            run.is_ending.set()
 
     def _work(self, run: "_Run", association: Association | None) -> None:
         """Send over one association until nothing is left; ask for another where it is lost."""
@@ -167,7 +170,9 @@ class Sender:
                     packed = ahead.take(association.accepted)
                     if packed is None:
                         break
-                    sent, is_whole = run.store(association, packed)
+                    sent, is_whole = run.store(
+                        association, packed, meanwhile=partial(ahead.look_ahead, association.accepted)
+                    )
                     losses = losses + 1 if sent.reason == LOST else 0
                     association = association if is_whole else None
                     run.told.put(sent)
@@ -190,6 +195,7 @@ class _Run:
     stop: threading.Event | None
     reason: str = LOST
     told: "SimpleQueue[Sent | None]" = field(default_factory=SimpleQueue)
+    is_ending: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _message_ids: Iterator[int] = field(default_factory=lambda: cycle(range(1, _LARGEST_MESSAGE_ID + 1)))
@@ -205,7 +211,7 @@ class _Run:
         """Return whether to break off."""
         return self.ended.is_set() or (self.stop is not None and self.stop.is_set())
 
-    def store(self, association: Association, packed: Packed) -> tuple[Sent, bool]:
+    def store(self, association: Association, packed: Packed, *, meanwhile: Callable[[], None]) -> tuple[Sent, bool]:
         """Send one instance; return what became of it, and whether the association can be used again."""
         parcel = packed.parcel
         if packed.kind is None:
@@ -214,7 +220,7 @@ class _Run:
         if context_id is None:  # it was packed for an association that was lost, and this one agreed on less
             return Sent(parcel=parcel, reason=NOT_TAKEN), True
         try:
-            answer = association.store(context_id, self._request(parcel), packed.pieces)
+            answer = association.store(context_id, self._request(parcel), packed.pieces, meanwhile=meanwhile)
         except AssociationLost as error:
             _LOG.warning("send.lost", peer=str(self.peer), uid=parcel.sop_instance_uid, error=str(error))
             association.abort()
@@ -237,7 +243,10 @@ class _Run:
         )
 
     def answers(self, threads: int) -> Iterator[Sent | None]:
-        """Yield what so many threads tell until each has said None, its last word; None each second without news."""
+        """Yield what so many threads tell until each has said None, its last word; None each second without news.
+
+        News gather for a moment: taking each as it comes would keep the threads that send from their work.
+        """
         while threads:
             try:
                 sent = self.told.get(timeout=_BEAT_S)
@@ -248,6 +257,8 @@ class _Run:
                 threads -= 1
             else:
                 yield sent
+            if self.told.empty():
+                self.is_ending.wait(_GATHERED_S)
         if not self.is_stopped():
             yield from (Sent(parcel=parcel, reason=self.reason, is_passing=True) for parcel in self)
 

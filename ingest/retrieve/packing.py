@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ from ingest.errors import IngestError
 from ingest.node.wire import Buffer
 from ingest.retrieve.association import MOST_CONTEXTS, Kind
 from ingest.retrieve.convert import CONVERTED_TO, converted
+from ingest.retrieve.native import NATIVE
 from ingest.retrieve.parcel import Parcel
 from storage.errors import StorageError, StoreUnavailable
 
@@ -20,6 +22,7 @@ PLAIN_SYNTAXES: Final = (EXPLICIT_LITTLE, IMPLICIT_LITTLE)
 """What is proposed beside the stored transfer syntax."""
 
 NOT_TAKEN: Final = "The peer does not accept objects of this class in this transfer syntax"
+_SHORT_BYTES: Final = 1 << 20
 _LOG = structlog.get_logger(__name__)
 
 
@@ -62,7 +65,7 @@ def pack(parcel: Parcel, accepted: Collection[Kind], *, folder: Path | None = No
         syntax = next((one for one in CONVERTED_TO if (sop_class, one) in accepted), None)
         if syntax is None:
             return Packed(parcel=parcel, reason=NOT_TAKEN)
-        return Packed(parcel=parcel, kind=(sop_class, syntax), pieces=converted(parcel, syntax, folder=folder))
+        return Packed(parcel=parcel, kind=(sop_class, syntax), pieces=_begun(converted(parcel, syntax, folder=folder)))
     except (IngestError, StorageError) as error:
         _LOG.warning("send.unpackable", uid=parcel.sop_instance_uid, code=error.code, error=str(error))
         return Packed(parcel=parcel, reason=f"{error} ({error.code})", is_passing=isinstance(error, StoreUnavailable))
@@ -70,6 +73,10 @@ def pack(parcel: Parcel, accepted: Collection[Kind], *, folder: Path | None = No
 
 class PackedAhead:
     """Packs the next instance while the one before is on its way.
+
+    A short one is packed by the thread that sends, in `look_ahead`: between the last byte that goes out and the peer's
+    answer it would only wait, and to hand the work to another thread and back costs as much as the work. What takes
+    longer is packed beside, from the moment on when the one before was taken.
 
     Parameters
     ----------
@@ -81,7 +88,10 @@ class PackedAhead:
         self._parcels = parcels
         self._folder = folder
         self._pool = ThreadPoolExecutor(1, "packing")
-        self._next: tuple[Parcel, Future[Packed]] | None = None
+        self._begun = False
+        self._ready: Packed | Future[Packed] | None = None
+        self.waiting: Parcel | None = None
+        """The instance that is packed, or will be next, and was not taken."""
 
     def __enter__(self) -> "PackedAhead":
         return self
@@ -91,24 +101,46 @@ class PackedAhead:
 
     def take(self, accepted: Collection[Kind]) -> Packed | None:
         """Return the next instance packed, and begin with the one behind it; None at the end."""
-        if self._next is None:
+        if not self._begun:
+            self._begun = True
             self._begin(accepted)
-        if self._next is None:
+        if self.waiting is None:
             return None
-        packed = self._next[1].result()
+        self.look_ahead(accepted)
+        packed = self._ready.result() if isinstance(self._ready, Future) else self._ready
         self._begin(accepted)
         return packed
 
-    @property
-    def waiting(self) -> Parcel | None:
-        """The instance that is packed, or being packed, and was not taken."""
-        return self._next[0] if self._next else None
+    def look_ahead(self, accepted: Collection[Kind]) -> None:
+        """Pack the next instance now, unless that is done or goes on elsewhere."""
+        if self.waiting is not None and self._ready is None:
+            self._ready = pack(self.waiting, accepted, folder=self._folder)
 
     def _begin(self, accepted: Collection[Kind]) -> None:
-        parcel = next(self._parcels, None)
-        self._next = (
-            None if parcel is None else (parcel, self._pool.submit(pack, parcel, accepted, folder=self._folder))
-        )
+        parcel = self.waiting = next(self._parcels, None)
+        self._ready = None
+        if parcel is not None and _takes_long(parcel, accepted):
+            self._ready = self._pool.submit(pack, parcel, accepted, folder=self._folder)
+
+
+def _takes_long(parcel: Parcel, accepted: Collection[Kind]) -> bool:
+    """Whether an instance is long, or an image that must be decompressed."""
+    if parcel.size_bytes > _SHORT_BYTES:
+        return True
+    stored = parcel.transfer_syntax_uid
+    return stored not in NATIVE and (parcel.sop_class_uid, stored) not in accepted
+
+
+def _begun(pieces: Iterator[Buffer]) -> Iterator[Buffer]:
+    """Return pieces of which the first are made already: a failure shows before anything is sent."""
+    made: list[Buffer] = []
+    size = 0
+    for piece in pieces:
+        made.append(piece)
+        size += len(piece)
+        if size >= _SHORT_BYTES:
+            break
+    return chain(made, pieces)
 
 
 def loads(parcels: Iterable[Parcel]) -> list[tuple[tuple[Kind, ...], list[Parcel]]]:

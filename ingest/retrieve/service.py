@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -232,6 +233,7 @@ class _Retrieval:
         accepted = self._exchange.accepted
         message_id = self._request.message_id
         with PackedAhead(parcels, folder=self._ports.folder) as ahead:
+            look_ahead = partial(ahead.look_ahead, accepted)
             while (packed := ahead.take(accepted)) is not None:
                 parcel = packed.parcel
                 context_id = accepted.get(packed.kind) if packed.kind else None
@@ -245,7 +247,7 @@ class _Retrieval:
                     sop_instance_uid=parcel.sop_instance_uid,
                 )
                 try:
-                    answer = self._exchange.store(context_id, store, packed.pieces)
+                    answer = self._exchange.store(context_id, store, packed.pieces, meanwhile=look_ahead)
                 except (IngestError, StorageError) as error:
                     if not isinstance(error, AssociationLost):  # its bytes rotted on the way, and half of them are out
                         self._exchange.refuse()

@@ -14,7 +14,7 @@ from archive import places as places_module
 from archive.places import Places
 from ingest.dataset.part10 import file_header
 from ingest.errors import AssociationLost, NotSent
-from ingest.node.wire import StoreRequest, parse_command, parse_pdvs
+from ingest.node.wire import StoreRequest, StoreResponse, command_pdus, parse_command, parse_pdvs
 from ingest.retrieve.association import Association, Patience
 from ingest.retrieve.line import Line
 from ingest.retrieve.outgoing import Sender
@@ -141,6 +141,64 @@ def test_send_when_the_socket_takes_little_at_a_time_then_every_byte_arrives_in_
         Line(ours, patience_s=10).send(buffers)
         reader.join()
     assert bytes(got) == whole
+
+
+def test_read_pdu_when_several_come_at_once_then_each_is_given_in_turn() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.sendall(b"\x04\0\0\0\0\3abc\x05\0\0\0\0\0\x07\0\0\0\0\4abcd")
+        line = Line(ours, patience_s=5)
+        assert [(kind, bytes(body)) for kind, body in (line.read_pdu(), line.read_pdu())] == [(4, b"abc"), (5, b"")]
+        kind, body = line.with_patience(5).read_pdu()
+        assert (kind, bytes(body)) == (7, b"abcd")
+
+
+def test_read_pdu_when_bytes_come_one_by_one_then_it_is_given_whole() -> None:
+    ours, theirs = socket.socketpair()
+    pdu = b"\x04\0\0\0\0\x20" + bytes(range(32))
+
+    def trickle() -> None:
+        for number in range(len(pdu)):
+            theirs.sendall(pdu[number : number + 1])
+        theirs.shutdown(socket.SHUT_WR)
+
+    with ours, theirs:
+        ours.setblocking(False)
+        writer = threading.Thread(target=trickle)
+        writer.start()
+        line = Line(ours, patience_s=5)
+        kind, body = line.read_pdu()
+        assert (kind, bytes(body)) == (4, pdu[6:])
+        with pytest.raises(AssociationLost, match="closed"):
+            line.read_pdu()
+        writer.join()
+
+
+def test_store_when_all_is_sent_then_the_next_is_looked_at_before_the_answer_is_there() -> None:
+    answer = StoreResponse(message_id=7, status=0).encode()
+    looked = threading.Event()
+
+    def behave(connection: socket.socket) -> None:
+        _read_pdu(connection)
+        _read_pdu(connection)
+        _read_pdu(connection)
+        assert looked.wait(10)
+        connection.sendall(command_pdus(1, answer, peer_pdu_bytes=0))
+
+    with _peer(behave) as peer:
+        line = Line(_connected_to(peer), patience_s=10)
+        with line.socket:
+            line.send([[b"\x01\0\0\0\0\0"]])
+            association = Association(line, accepted={(CT_CLASS, EXPLICIT): 1}, peer_pdu_bytes=0)
+            request = StoreRequest(message_id=7, sop_class_uid=CT_CLASS, sop_instance_uid="1.2")
+            assert association.store(1, request, [b"data"], meanwhile=looked.set).status == 0
+
+
+def _connected_to(peer: Peer) -> socket.socket:
+    made = socket.create_connection((peer.host, peer.port))
+    made.setblocking(False)
+    return made
 
 
 def test_loads_when_one_class_comes_in_two_syntaxes_then_each_has_its_context_and_the_plain_ones_stand_beside() -> None:
