@@ -31,8 +31,8 @@ from tests.hostile.crash import Acknowledged, Lastgate, Load, Subject, Tally, fr
 SUBJECTS: Final[dict[str, Subject]] = {"lastgate": Lastgate(), **PEERS}
 _SHUTDOWN: Final = 0x8004_587D  # EXT4_IOC_SHUTDOWN of <linux/ext4.h>
 _WITHOUT_FLUSH: Final = struct.pack("I", 2)
-_DISK_BYTES: Final = 2 << 30
-_LONGEST_LOAD_S: Final = 3.0
+_DISK_BYTES: Final = 6 << 30
+_LONGEST_LOAD_S: Final = 5.0
 _LIVES: Final = 10
 
 

@@ -163,6 +163,7 @@ class Lastgate:
             "LASTGATE_HOME": str(folder / "home"),
             "LASTGATE_NODE__PORT": str(port),
             "LASTGATE_NODE__UNKNOWN_PEERS": "accept",
+            "LASTGATE_SPOOL_LOG_MB": "64",  # so that it is written over within seconds
         }
         command = [sys.executable, "-c", "from lastgate.cli import main; main()", "serve"]
         return started(command, folder, {**foreign, **ours}, work=ROOT)
