@@ -7,7 +7,7 @@ A `Query` is plain values; `condition` turns it into the algebra of
 import base64
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
 from typing import Final
@@ -42,6 +42,19 @@ MAX_WORDS: Final = 32
 _MAX_PATTERN_CHARS: Final = 128
 _MAX_STARS: Final = 8
 _MAX_QUESTION_MARKS_AFTER_STAR: Final = 8
+
+_LISTS: Final = (
+    "modality",
+    "state",
+    "approval",
+    "finding",
+    "dossiers",
+    "plan_uids",
+    "study_uids",
+    "series_uids",
+    "instance_uids",
+    "frame_uids",
+)
 
 
 class Order(Enum):
@@ -136,41 +149,45 @@ class Query:
     cursor: str | None = None
     with_total: bool = False
     where: Condition = EVERYTHING
+    _condition: Condition = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what can't be asked."""
         if not 1 <= self.limit <= MAX_LIMIT:
             raise BadQuery(f"A page holds 1 to {MAX_LIMIT} hits, not {self.limit}.")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, tuple) and len(value) > MAX_LISTED_VALUES:
-                raise BadQuery(
-                    f"{field.name} lists {len(value)} values; at most {MAX_LISTED_VALUES} can be asked at once."
-                )
+        for name in _LISTS:
+            count = len(getattr(self, name))
+            if count > MAX_LISTED_VALUES:
+                raise BadQuery(f"{name} lists {count} values; at most {MAX_LISTED_VALUES} can be asked at once.")
         for name in ("birth_date", "date_from", "date_to"):
             if getattr(self, name) and iso_date(getattr(self, name)) is None:
                 raise BadQuery(f"{name} is no date: {getattr(self, name)[:40]!r}. Write it as 2024-01-31.")
         if self.date_from and self.date_to and (iso_date(self.date_from) or "") > (iso_date(self.date_to) or ""):
             raise BadQuery(f"date_from {self.date_from} lies behind date_to {self.date_to}.")
         decode_cursor(self)
-        condition(self)  # patterns are judged where they are compiled
+        # patterns are judged where they are compiled
+        object.__setattr__(self, "_condition", _compiled(self))
 
 
 def condition(query: Query) -> Condition:
     """Return what a document must fulfil, its kind and being alive apart."""
+    return query._condition
+
+
+def _compiled(query: Query) -> Condition:
     return all_of(
         *map(_word, _words(query.text)),
         _identifier(query),
         _name(query.name),
         Term("birth_date", iso_date(query.birth_date) or "") if query.birth_date else None,
         *_dates(query),
-        *(_listed(field, getattr(query, field), whole) for field in ("modality", "state", "approval", "finding")),
+        *(_listed(name, getattr(query, name), whole) for name in ("modality", "state", "approval", "finding")),
         _listed("sex", (query.sex,) if query.sex else (), whole),
-        *(_described(field, getattr(query, field)) for field in ("site", "plan_label", "machine", "technique")),
+        *(_described(name, getattr(query, name)) for name in ("site", "plan_label", "machine", "technique")),
         _listed("dossier", query.dossiers, whole),
         *(
-            _listed(field, getattr(query, f"{field}s"), exact)
-            for field in ("plan_uid", "study_uid", "series_uid", "instance_uid", "frame_uid")
+            _listed(name, getattr(query, f"{name}s"), exact)
+            for name in ("plan_uid", "study_uid", "series_uid", "instance_uid", "frame_uid")
         ),
         _pattern("accession", exact(query.accession)),
         query.where,
@@ -239,6 +256,8 @@ def _listed(field: str, values: Iterable[str], normal: Callable[[str], str]) -> 
 
 
 def _described(field: str, value: str) -> Condition | None:
+    if not value:
+        return None
     if _has_wildcard(whole(value)):
         return _pattern(field, whole(value))
     return all_of(*(_word(word, f"{field}_word") for word in _words(value)))

@@ -28,6 +28,7 @@ _NUMBERS: Final = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": 
 _IN_CHARACTER_SET: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _REMEMBERED: Final = 256
 """Of each attribute but UIDs: one answer after the other tells the same date, modality or physician."""
+_REMEMBERED_WRITERS: Final = 8
 _UTF_8_NAMES: Final = (UTF_8,)
 
 
@@ -74,6 +75,12 @@ def _asked(key: Key, known: Mapping[str, Source]) -> Asked:
         source=known.get(key.keyword),
         items=tuple(item.keyword for item in key.items if item.keyword),
     )
+
+
+@lru_cache(maxsize=_REMEMBERED_WRITERS)
+def answer_writer(asked: tuple[Asked, ...], names: tuple[str, ...], transfer_syntax_uid: str) -> "AnswerWriter":
+    """Return an `AnswerWriter`: a system asks for the same attributes again and again."""
+    return AnswerWriter(asked, names, transfer_syntax_uid)
 
 
 class AnswerWriter:

@@ -2,15 +2,15 @@
 
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 from typing import Final
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_has_tag, dictionary_keyword, dictionary_VR
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.filereader import read_dataset
 from pydicom.sequence import Sequence
-from pydicom.tag import BaseTag
 
 from archive.attributes import Level
 from ingest.dataset.encoding import DEFLATED_LITTLE, EXPLICIT_BIG, IMPLICIT_LITTLE
@@ -32,6 +32,8 @@ _TEXT: Final = frozenset(
     {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"}
 )
 _IN_CHARACTER_SET: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+
+Element = DataElement | RawDataElement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +111,7 @@ def read_identifier(encoded: bytes, transfer_syntax_uid: str, model: Model) -> I
 
 
 def _dataset(encoded: bytes, transfer_syntax_uid: str) -> Dataset:
-    if transfer_syntax_uid == DEFLATED_LITTLE and encoded:
+    if transfer_syntax_uid == DEFLATED_LITTLE and 0 < len(encoded) <= MOST_BYTES:
         inflating = zlib.decompressobj(-zlib.MAX_WBITS)
         encoded = inflating.decompress(encoded, MOST_BYTES + 1)
     if len(encoded) > MOST_BYTES:
@@ -123,16 +125,13 @@ def _dataset(encoded: bytes, transfer_syntax_uid: str) -> Dataset:
 
 
 def _character_sets(dataset: Dataset) -> tuple[str, ...]:
-    raw = _raw(dataset, _CHARACTER_SET)
+    raw = _raw(dataset.get_item(_CHARACTER_SET)) if _CHARACTER_SET in dataset else b""
     if not raw:
         return ()
     return tuple(name.strip(" \0").upper() for name in raw.decode("latin-1").split("\\"))
 
 
-def _raw(dataset: Dataset, tag: int) -> bytes:
-    if tag not in dataset:
-        return b""
-    element: object = dataset.get_item(tag)
+def _raw(element: object) -> bytes:
     value = element.value if isinstance(element, RawDataElement) else None
     return value if isinstance(value, bytes) else b""
 
@@ -140,37 +139,42 @@ def _raw(dataset: Dataset, tag: int) -> bytes:
 def _keys(dataset: Dataset, names: tuple[str, ...], depth: int) -> tuple[Key, ...]:
     if len(dataset) > MOST_KEYS or depth > _MOST_DEPTH:
         raise TooMuchAsked(f"The identifier has more than {MOST_KEYS} keys, or too deep ones")
-    return tuple(_key(dataset, tag, names, depth) for tag in sorted(dataset.keys()) if tag & 0xFFFF)
+    elements = sorted((int(tag), element) for tag, element in dataset.items())  # no tag is there twice
+    return tuple(_key(dataset, tag, element, names, depth) for tag, element in elements if tag & 0xFFFF)
 
 
-def _key(dataset: Dataset, tag: BaseTag, names: tuple[str, ...], depth: int) -> Key:
-    element = dataset.get_item(tag)
+def _key(dataset: Dataset, tag: int, element: Element, names: tuple[str, ...], depth: int) -> Key:
     _check_whole(element)
-    is_known = dictionary_has_tag(tag)
-    keyword = dictionary_keyword(tag) if is_known else ""
-    vr = (dictionary_VR(tag) if is_known else str(element.VR or "UN"))[:2]
+    keyword, vr = _known(tag)
+    vr = vr or str(element.VR or "UN")[:2]
     if vr == "SQ":
         items: object = dataset[tag].value
         first = items[0] if isinstance(items, Sequence) and items else Dataset()
-        return Key(tag=int(tag), keyword=keyword, vr=vr, items=_keys(first, names, depth + 1))
-    value = _value(dataset, tag, vr, names)
+        return Key(tag=tag, keyword=keyword, vr=vr, items=_keys(first, names, depth + 1))
+    value = _value(dataset, tag, element, vr, names)
     if value.count("\\") >= MOST_VALUES:
         raise TooMuchAsked(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) lists more than {MOST_VALUES} values")
-    return Key(tag=int(tag), keyword=keyword, vr=vr, value=value)
+    return Key(tag=tag, keyword=keyword, vr=vr, value=value)
 
 
-def _check_whole(element: object) -> None:
+@lru_cache(maxsize=1024)
+def _known(tag: int) -> tuple[str, str]:
+    """Return keyword and value representation of an attribute, both empty if the standard does not know it."""
+    return (dictionary_keyword(tag), dictionary_VR(tag)[:2]) if dictionary_has_tag(tag) else ("", "")
+
+
+def _check_whole(element: Element) -> None:
     """Raise `EOFError` for half a value: pydicom reads it without a word, and half a UID would find another study."""
     if isinstance(element, RawDataElement) and element.length not in (len(element.value or b""), _UNDEFINED):
         raise EOFError("cut off")
 
 
-def _value(dataset: Dataset, tag: BaseTag, vr: str, names: tuple[str, ...]) -> str:
+def _value(dataset: Dataset, tag: int, element: Element, vr: str, names: tuple[str, ...]) -> str:
+    raw = _raw(element)
     if vr in _TEXT:
-        raw = _raw(dataset, tag)
         text = decoded(raw, vr, names) if vr in _IN_CHARACTER_SET else raw.decode("latin-1")
         return "\\".join(part.strip(" \0") for part in text.split("\\"))
-    if not _raw(dataset, tag):
+    if not raw:
         return ""
     value = dataset[tag].value
     if isinstance(value, bytes):

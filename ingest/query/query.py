@@ -9,7 +9,7 @@ from ingest.query.answers import Asked, Chosen, layout
 from ingest.query.errors import BadIdentifier
 from ingest.query.identifier import Identifier
 from ingest.query.matching import match_of
-from ingest.query.models import LEVELS, UNIQUE_KEYS, Model, Source, supported
+from ingest.query.models import UNIQUE_KEYS, Model, Source, supported
 from ingest.query.narrowing import narrowed
 from ingest.query.ranges import moment_test
 from ingest.query.rows import NOTHING, Row, Scope, rows
@@ -19,6 +19,10 @@ from search.base import Engine
 _AVAILABILITY: Final = "ONLINE"
 _UNTOLD: Final = len(Source)
 """The place of what no document tells."""
+
+
+def _go_on() -> None:
+    """Take no pause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,19 +98,28 @@ class Search:
         used = {one.source for one in self.asked}
         return Scope(
             level=identifier.level,
-            conditions={level: narrowed(identifier, level, fuzzy=behaviour.fuzzy) for level in LEVELS[:3]},
+            conditions={
+                level: narrowed(identifier, level, fuzzy=behaviour.fuzzy) for level in _searched(identifier.level)
+            },
             is_named_below=not identifier.value("StudyInstanceUID")
             and bool(identifier.value("SeriesInstanceUID") or identifier.value("SOPInstanceUID")),
             needs_patients=Source.PATIENT in used and identifier.level is not Level.PATIENT,
             accepts=self._accepts,
         )
 
-    def answers(self, engine: Engine) -> Iterator[Chosen]:
-        """Yield the values of each answer, in the order of `asked`."""
+    def answers(self, engine: Engine, *, pause: Callable[[], None] = _go_on) -> Iterator[Chosen]:
+        """Yield the values of each answer, in the order of `asked`.
+
+        Parameters
+        ----------
+        pause
+            Called whenever more is asked of the index, which may take a while: answers may be sent, and whoever wants
+            no more of them says so by an exception.
+        """
         if self._is_impossible:
             return
         places, matched, here = self._places, self._matched, self._here
-        for row in rows(engine, self._scope):
+        for row in rows(engine, self._scope, pause=pause):
             if self._accepts(row, None):
                 told = (*row, here, NOTHING)
                 chosen = [told[place].get(keyword) for place, keyword in places]
@@ -125,6 +138,11 @@ class Search:
             for source, stem, test in self._moments
             if source.value <= last
         )
+
+
+def _searched(level: Level) -> tuple[Level, ...]:
+    """Return the levels whose documents are searched for: images are found by their series, series by their study."""
+    return (level,) if level in (Level.PATIENT, Level.STUDY) else (Level.STUDY, Level.SERIES)
 
 
 def _first(value: Value | None) -> str:

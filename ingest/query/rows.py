@@ -53,9 +53,9 @@ class Scope:
     accepts: Callable[[Row, Source], bool]
 
 
-def rows(engine: Engine, scope: Scope) -> Iterator[Row]:
-    """Yield what is to be matched, in the order of the index."""
-    reader = _Reader(engine, scope)
+def rows(engine: Engine, scope: Scope, *, pause: Callable[[], None]) -> Iterator[Row]:
+    """Yield what is to be matched, in the order of the index; `pause` is called before more of it is read."""
+    reader = _Reader(engine, scope, pause)
     match scope.level:
         case Level.PATIENT:
             return reader.patients()
@@ -68,9 +68,10 @@ def rows(engine: Engine, scope: Scope) -> Iterator[Row]:
 
 
 class _Reader:
-    def __init__(self, engine: Engine, scope: Scope) -> None:
+    def __init__(self, engine: Engine, scope: Scope, pause: Callable[[], None]) -> None:
         self._engine = engine
         self._scope = scope
+        self._pause = pause
 
     def patients(self) -> Iterator[Row]:
         for page in self._pages(Level.PATIENT, EVERYTHING):
@@ -132,6 +133,7 @@ class _Reader:
             yield page.hits
             if page.next_cursor is None:
                 return
+            self._pause()
             query = replace(query, cursor=page.next_cursor, limit=_PAGE)
 
 

@@ -1,4 +1,8 @@
-"""The query service: C-FIND as SCP in three information models (PS3.4 C.4.1, PS3.7 9.1.2)."""
+"""The query service: C-FIND as SCP in three information models (PS3.4 C.4.1, PS3.7 9.1.2).
+
+Requests are taken off the association before pynetdicom sees them and served
+in the thread that owns the socket (`ingest.query.exchange`).
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,18 +12,20 @@ from typing import Final
 import structlog
 from pydicom import Dataset
 from pynetdicom import evt
-from pynetdicom.dimse_primitives import C_FIND
-from pynetdicom.dsutils import decode
 
-from ingest.dataset.encoding import DEFLATED_LITTLE, EXPLICIT_BIG, IMPLICIT_LITTLE
-from ingest.errors import IngestError
-from ingest.query.answers import AnswerWriter
+from ingest.errors import AssociationLost, BadMessage, IngestError
+from ingest.node.connection import Connection
+from ingest.node.reactor import DataReceiver, ReactorAssociation
+from ingest.node.wire import CommandKind, Field
+from ingest.query.answers import answer_writer
+from ingest.query.errors import UnreadableIdentifier
+from ingest.query.exchange import Cancelled, FindExchange
 from ingest.query.identifier import Identifier, read_identifier
 from ingest.query.models import MODELS, Model
 from ingest.query.negotiation import agreed, agreement
 from ingest.query.query import Search
-from ingest.query.stream import AnswerStream, PeerGone
 from ingest.query.trail import Asked
+from ingest.retrieve.exchange import Message, first_message
 from ingest.service import Context, Handler
 from ingest.status import StatusClass, error_comment
 from search.base import Engine
@@ -56,10 +62,6 @@ class FindSettings:
     patience_s: float = 30.0
 
 
-Reply = tuple[int | Dataset, Dataset | None]
-"""Status and identifier, as pynetdicom takes them."""
-
-
 class FindService:
     """Answers C-FIND from the index.
 
@@ -79,53 +81,102 @@ class FindService:
         return tuple(Context(abstract_syntax=model.find_class) for model in MODELS)
 
     def handlers(self) -> Iterable[Handler]:
-        """Return what answers C-FIND and the extended negotiation before it."""
-        return ((evt.EVT_C_FIND, self._find), (evt.EVT_SOP_EXTENDED, _extended))
+        """Return what puts itself before pynetdicom, and what answers the extended negotiation."""
+        return (
+            (evt.EVT_REQUESTED, self.on_requested),
+            (evt.EVT_SOP_EXTENDED, _extended),
+            (evt.EVT_C_FIND, _malformed),
+        )
 
-    def _find(self, event: evt.Event) -> Iterator[Reply]:
-        request = event.request
-        model = _MODEL_OF.get(str(request.AffectedSOPClassUID))
-        if model is None or not isinstance(request, C_FIND):  # another service's, such as a worklist
-            yield _failed(StatusClass.NO_SUCH_SOP_CLASS, "This class is not queried here"), None
-            return
-        asked = Request(self._engine, self._settings, event, request, model)
+    def on_requested(self, event: evt.Event) -> None:
+        """Look at each message of this association before pynetdicom does."""
+        association = event.assoc
+        assert isinstance(association, ReactorAssociation)
+        association.dul.receiver = _Receiver(self, association, before=association.dul.receiver)
+
+    def serve(self, association: ReactorAssociation, message: Message, model: Model) -> None:
+        """Serve one request to its end."""
+        query = _Query(self._engine, self._settings, association, message, model)
         try:
-            yield from asked.replies()
+            query.serve()
         finally:
-            self._on_query(asked.told())
+            self._on_query(query.told())
 
 
-class Request:
+class _Receiver:
+    """Takes C-FIND requests off one association; whoever came before looks first."""
+
+    def __init__(self, service: FindService, association: ReactorAssociation, *, before: DataReceiver | None) -> None:
+        self._service = service
+        self._association = association
+        self._before = before
+
+    def take(self, connection: Connection) -> bool:
+        """See `DataReceiver.take`."""
+        if self._before is not None and self._before.take(connection):
+            return True
+        try:
+            message = first_message(connection)
+            model = self._model(message) if message else None
+        except (BadMessage, OSError):
+            return False  # pynetdicom finds the same, and says so to the peer
+        if message is None or model is None:
+            return False
+        timer = self._association.dul._idle_timer
+        timer.stop()  # the peer waits for us
+        self._service.serve(self._association, message, model)
+        timer.restart()
+        return True
+
+    def _model(self, message: Message) -> Model | None:
+        """Return the model that is asked in; None if this is no query of ours."""
+        command = message.command
+        if command.kind != CommandKind.C_FIND_RQ or command.number(Field.MESSAGE_ID) is None:
+            return None
+        if message.context_id not in self._association._accepted_cx:
+            return None
+        return _MODEL_OF.get(command.text(Field.AFFECTED_SOP_CLASS_UID))
+
+
+class _Query:
     """One C-FIND request while it is answered."""
 
-    def __init__(self, engine: Engine, settings: FindSettings, event: evt.Event, request: C_FIND, model: Model) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: FindSettings,
+        association: ReactorAssociation,
+        message: Message,
+        model: Model,
+    ) -> None:
         self._engine = engine
         self._settings = settings
-        self._event = event
-        self._request = request
+        self._association = association
         self._model = model
+        self._syntax = str(association._accepted_cx[message.context_id].transfer_syntax[0])
+        self._exchange = FindExchange(association, message, patience_s=settings.patience_s)
         self._identifier: Identifier | None = None
         self._hits = 0
         self._outcome = "failed"
 
-    def replies(self) -> Iterator[Reply]:
-        """Yield what pynetdicom shall send: the final status, and before it answers that can't be sent otherwise."""
+    def serve(self) -> None:
+        """Answer it; a peer that is gone is not told, one that sends what can't be read is cut off."""
         try:
-            yield from self._answered()
-        except PeerGone:
-            self._outcome = "failed"  # nobody is there to be told
-        except (IngestError, SearchError) as error:
-            status = error.status if isinstance(error, IngestError) else _status_of(error)
-            self._outcome = "refused" if status == StatusClass.DOES_NOT_MATCH else "failed"
-            _LOG.warning("query.refused", code=error.code, level=self._level, peer=self._peer)
-            yield _failed(status, error_comment(error.code, str(error))), None
+            self._outcome, status, comment = self._answered()
+            self._exchange.end(status, comment)
+        except BadMessage:
+            self._outcome = "failed"
+            self._exchange.refuse()
+        except (AssociationLost, OSError) as error:
+            self._outcome = "failed"
+            _LOG.warning("query.lost", level=self._level, peer=self._peer, error=str(error))
 
     def told(self) -> Asked:
         """Return what the journal keeps of it."""
         keys = self._identifier.keys if self._identifier else ()
         return Asked(
             peer=self._peer,
-            address=self._event.assoc.requestor.address or "",
+            address=self._association.requestor.address or "",
             model=self._model.name,
             level=self._level,
             hits=self._hits,
@@ -135,69 +186,52 @@ class Request:
 
     @property
     def _peer(self) -> str:
-        return str(self._event.assoc.requestor.ae_title).strip()
+        return str(self._association.requestor.ae_title).strip()
 
     @property
     def _level(self) -> str:
         return self._identifier.level.value if self._identifier else ""
 
-    def _answered(self) -> Iterator[Reply]:
-        event, model = self._event, self._model
-        syntax = str(event.context.transfer_syntax)
-        encoded = self._request.Identifier
-        self._identifier = read_identifier(encoded.getvalue() if encoded else b"", syntax, model)
-        search = Search(model, self._identifier, agreed(event.assoc, model), ae_title=self._settings.ae_title)
-        writer = AnswerWriter(search.asked, self._identifier.character_sets, syntax)
+    def _answered(self) -> tuple[str, int, str]:
+        """Send the answers; return the outcome, and status and Error Comment of the final response."""
+        encoded = self._exchange.identifier()
+        try:
+            return self._found(encoded)
+        except Cancelled:
+            return "cancelled", FindStatus.CANCELLED, ""
+        except (AssociationLost, BadMessage, OSError):
+            raise
+        except (IngestError, SearchError) as error:
+            status = error.status if isinstance(error, IngestError) else _status_of(error)
+            _LOG.warning("query.refused", code=error.code, level=self._level, peer=self._peer)
+            outcome = "refused" if status == StatusClass.DOES_NOT_MATCH else "failed"
+            return outcome, status, error_comment(error.code, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever a query made fail, the association goes on
+            _LOG.error("query.broke", level=self._level, peer=self._peer, exc_info=error)
+            return "failed", StatusClass.CANNOT_UNDERSTAND, error_comment(IngestError.code, type(error).__name__)
+
+    def _found(self, encoded: bytes) -> tuple[str, int, str]:
+        settings, exchange = self._settings, self._exchange
+        self._identifier = read_identifier(encoded, self._syntax, self._model)
+        behaviour = agreed(self._association, self._model)
+        search = Search(self._model, self._identifier, behaviour, ae_title=settings.ae_title)
+        writer = answer_writer(search.asked, self._identifier.character_sets, self._syntax)
         status = FindStatus.PENDING_WITH_UNSUPPORTED_KEYS if search.has_unsupported else FindStatus.PENDING
-        stream = self._stream()
-        for chosen in search.answers(self._engine):
-            if self._event.is_cancelled:
-                self._outcome = "cancelled"
-                break
-            if self._hits >= self._settings.most_answers:
-                self._outcome = "refused"
-                break
+        for chosen in search.answers(self._engine, pause=exchange.pause):
+            if self._hits >= settings.most_answers:
+                too_many = f"More than {settings.most_answers} answers: ask closer"
+                return "refused", StatusClass.OUT_OF_RESOURCES, too_many
             self._hits += 1
-            answer = writer.write(chosen)
-            if stream is not None:
-                stream.put(status, answer)
-            else:
-                yield int(status), _as_dataset(answer, syntax)
-        else:
-            self._outcome = "done"
-        if stream is not None:
-            stream.flush()
-        yield self._final(), None
-
-    def _final(self) -> int | Dataset:
-        if self._outcome == "cancelled":
-            return int(FindStatus.CANCELLED)
-        if self._outcome == "refused":
-            return _failed(StatusClass.OUT_OF_RESOURCES, f"More than {self._settings.most_answers} answers: ask closer")
-        return int(StatusClass.SUCCESS)
-
-    def _stream(self) -> AnswerStream | None:
-        event = self._event
-        if not AnswerStream.suits(event.assoc):
-            return None
-        return AnswerStream(
-            event.assoc,
-            context_id=event.context.context_id,
-            sop_class_uid=self._model.find_class,
-            message_id=self._request.MessageID or 0,
-            patience_s=self._settings.patience_s,
-        )
+            exchange.put(status, writer.write(chosen))
+        return "done", StatusClass.SUCCESS, ""
 
 
-def _as_dataset(encoded: bytes, syntax: str) -> Dataset:
-    from io import BytesIO
-
-    return decode(
-        BytesIO(encoded),
-        syntax == IMPLICIT_LITTLE,
-        syntax != EXPLICIT_BIG,
-        syntax == DEFLATED_LITTLE,
-    )
+def _malformed(_event: evt.Event) -> Iterator[tuple[Dataset, None]]:
+    """Answer a request whose command set can't be read strictly: it was left to pynetdicom, which reads more."""
+    answer = Dataset()
+    answer.Status = int(StatusClass.CANNOT_UNDERSTAND)
+    answer.ErrorComment = error_comment(UnreadableIdentifier.code, "The request is malformed")
+    yield answer, None
 
 
 def _extended(event: evt.Event) -> Mapping[str, bytes]:
@@ -209,10 +243,3 @@ def _status_of(error: SearchError) -> StatusClass:
     if isinstance(error, BadQuery):
         return StatusClass.DOES_NOT_MATCH
     return StatusClass.OUT_OF_RESOURCES if isinstance(error, IndexUnavailable) else StatusClass.CANNOT_UNDERSTAND
-
-
-def _failed(status: StatusClass, comment: str) -> Dataset:
-    answer = Dataset()
-    answer.Status = int(status)
-    answer.ErrorComment = comment[:64]
-    return answer
