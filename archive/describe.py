@@ -66,7 +66,7 @@ def describe(dataset: Dataset, *, undeclared: str = "") -> InstanceHeader:
         warnings.simplefilter("ignore")  # pydicom warns of each bad value; the flags tell it instead
         reader = Reader(dataset, undeclared=undeclared)
         header = _with_part(_common(reader), reader)
-        return replace(header, flags=tuple(dict.fromkeys(reader.flags)))
+        return replace(header, flags=tuple(dict.fromkeys(reader.flags))) if reader.flags else header
 
 
 def describe_document(*, patient: PatientHeader, title: str) -> InstanceHeader:

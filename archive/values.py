@@ -9,8 +9,7 @@ from typing import Final
 from pydicom import Dataset
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
-from pydicom.dataelem import RawDataElement
-from pydicom.tag import BaseTag
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
 
 from archive.plain_values import are_ascii_based, plain_values
@@ -80,7 +79,7 @@ class Reader:
         if not values:
             return ()
         texts = tuple(filter(None, map(self._clean, values)))
-        if any(_REPLACED in text for text in texts):
+        if _REPLACED in "".join(texts):
             self._flag(keyword)
         return texts
 
@@ -165,12 +164,13 @@ class Reader:
         return [one for one in values if one is not None]
 
     def _value(self, keyword: str) -> object:
-        tag, _ = _definition(keyword)
-        if tag not in self._elements:
+        tag, vr = _definition(keyword)
+        element = self._elements.get(tag)
+        if element is None:
             return None
         try:
-            guessed: object = self._guess(BaseTag(tag), keyword)
-            return self.dataset[tag].value if guessed is None else guessed
+            guessed: object = self._guess(element, keyword, vr)
+            return self.dataset[element.tag].value if guessed is None else guessed
         except Exception:  # noqa: BLE001 - pydicom raises seven kinds of exception on bad values (found by fuzzing)
             self._flag(keyword)
             return None
@@ -184,7 +184,7 @@ class Reader:
         element = self._elements.get(tag)
         return element is not None and vr in _NUMBER_STRING_VRS and element.VR in _BINARY_NUMBER_VRS
 
-    def _guess(self, tag: BaseTag, keyword: str) -> list[str] | None:
+    def _guess(self, raw: DataElement | RawDataElement, keyword: str, vr: str) -> list[str] | None:
         """Return text of undeclared encoding, or none of the declared one; None where the declared one may hold.
 
         Many Chinese systems write GBK or UTF-8 and declare nothing, or Latin-1 because a form asked for something.
@@ -192,11 +192,10 @@ class Reader:
         is_undeclared = _DEFAULT_REPERTOIRE.issuperset(self._character_sets)
         if keyword == "SpecificCharacterSet" or not (is_undeclared or _LATIN.issuperset(self._character_sets)):
             return None
-        raw: object = self.dataset.get_item(tag)
-        if not isinstance(raw, RawDataElement) or not isinstance(raw.value, bytes) or raw.value.isascii():
+        vr = raw.VR or vr  # None in implicit VR
+        if vr not in _TEXT_VRS or not isinstance(raw, RawDataElement):
             return None
-        vr = raw.VR or dictionary_VR(tag)  # None in implicit VR
-        if vr not in _TEXT_VRS:
+        if not isinstance(raw.value, bytes) or raw.value.isascii():
             return None
         text = self._undeclared_text(raw.value, vr) if is_undeclared else self._misdeclared_text(raw.value)
         if text is None and not is_undeclared:

@@ -48,7 +48,8 @@ def read_header(path: Path, arrival: Arrival, *, limits: Limits) -> InstanceHead
         raise
     except Exception as error:  # fuzzing pydicom gave seven kinds of exception; whichever it is, the bytes are kept
         raise Undescribable(f"The values could not be read: {type(error).__name__}: {error}") from error
-    header = replace(header, flags=tuple(dict.fromkeys((*header.flags, *arrival.flags))))
+    if arrival.flags:
+        header = replace(header, flags=tuple(dict.fromkeys((*header.flags, *arrival.flags))))
     identifier = header.patient.identifier
     if identifier.value and not identifier.issuer and arrival.issuer:
         identifier = replace(identifier, issuer=arrival.issuer)
