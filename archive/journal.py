@@ -12,7 +12,7 @@ import fcntl
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 from archive.chain import START, Chain, link, parsed
 from archive.errors import ChainBroken
 from archive.keys import KeyRing
+from archive.outbox import Outbox
 from archive.signing import SigningKey, canonical, is_signed
 from storage.base import ObjectStore
 from storage.documents import put_document
@@ -78,13 +79,12 @@ class Journal:
         self._locked = locked
         self._site = site
         self._node = node
-        self._path = outbox
+        self._outbox = Outbox(outbox)
+        self._lock_path = outbox.with_suffix(".lock")
         self._key = key
         self._keys = KeyRing(site)
         self._clock = clock
         self._retain = retain
-        self._begun: int | None = None
-        outbox.parent.mkdir(parents=True, exist_ok=True)
 
     def append(self, *events: Event) -> None:
         """Record events; they survive a power cut when this returns, and join the chain at the next `flush`."""
@@ -99,14 +99,15 @@ class Journal:
             }
             for event in events
         ]
-        rows = [(json.dumps(line, ensure_ascii=False),) for line in lines]
-        with self._outbox() as outbox:
-            outbox.executemany("INSERT INTO events (body) VALUES (?)", rows)
-            outbox.commit()
+        self._outbox.append([json.dumps(line, ensure_ascii=False) for line in lines])
+
+    def close(self) -> None:
+        """Let go of the outbox; it is opened again when it is needed."""
+        self._outbox.close()
 
     def flush(self) -> int:
         """Chain all waiting events into closed segments and return how many there were."""
-        with self._alone(), self._outbox() as outbox:
+        with self._alone(), self._outbox.opened() as outbox:
             self._keys.publish(self._key, node=self._node, at=self._clock())
             epoch = self._epoch(outbox)
             chained = 0
@@ -283,33 +284,9 @@ class Journal:
         return epoch
 
     @contextmanager
-    def _outbox(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._path, timeout=30)) as outbox:
-            if self._begun is None or self._begun != _inode(self._path):
-                self._begin(outbox)
-            outbox.execute("PRAGMA synchronous=FULL")
-            yield outbox
-
-    def _begin(self, outbox: sqlite3.Connection) -> None:
-        """Bring a new file into its mode and form; on one that is not new this changes nothing.
-
-        WAL with FULL loses nothing in a power cut, any weaker setting does (docs/decisions/0002). SQLite does not let
-        two processes that switch one new file wait for each other: one of them is told that the database is locked.
-        """
-        with self._path.with_suffix(".new.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            outbox.execute("PRAGMA journal_mode=WAL")
-            outbox.execute("PRAGMA synchronous=FULL")
-            outbox.execute(
-                "CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL)"
-            )
-            outbox.execute("CREATE TABLE IF NOT EXISTS identity (epoch INTEGER NOT NULL)")
-        self._begun = _inode(self._path)
-
-    @contextmanager
     def _alone(self) -> Iterator[None]:
         """Let one process of the node chain at a time."""
-        with self._path.with_suffix(".lock").open("w") as lock:
+        with self._lock_path.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -319,14 +296,6 @@ class _Segment:
     sequence: int
     hash: str
     through: int
-
-
-def _inode(path: Path) -> int | None:
-    """Return which file stands under this name, None if there is none."""
-    try:
-        return path.stat().st_ino
-    except FileNotFoundError:
-        return None
 
 
 def _head_key(node: str) -> str:

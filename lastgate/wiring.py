@@ -4,7 +4,7 @@ Rooms read no settings and no environment; they are handed what they need here.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -295,14 +295,14 @@ class House:
 
     def close(self) -> None:
         """Chain what waits in the journal and let go of files and connections."""
-        try:
-            if "trail" in self.__dict__:
-                self.trail.close()
-            if "journal" in self.__dict__:
-                self.journal.flush()
-        finally:
+        with ExitStack() as stack:
             if "index" in self.__dict__:
-                self.index.close()
+                stack.callback(self.index.close)
+            if "journal" in self.__dict__:
+                stack.callback(self.journal.close)
+                stack.callback(self.journal.flush)
+            if "trail" in self.__dict__:
+                stack.callback(self.trail.close)
 
 
 @contextmanager
