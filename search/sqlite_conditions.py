@@ -91,21 +91,29 @@ Count = Callable[[str, list[str], int], int]
 
 
 def planned(condition: Condition, count: Count) -> Plan:
-    """Choose by which of its parts a condition is looked up."""
+    """Choose by which of its parts a condition is looked up: by one that meets a few documents, or by all narrow ones.
+
+    Reading a thousand terms more costs less than opening a few dozen documents to see whether the rest holds.
+    """
     parts = condition.conditions if isinstance(condition, AllOf) else (condition,)
-    best, fewest = None, NARROW + 1
+    narrow: list[Leaf] = []
     for part in parts:
         if isinstance(part, Term | OneOf | Prefix | Range):
             met = count(*lookup(part), NARROW + 1)
-            if met < fewest:
-                best, fewest = part, met
-            if fewest <= _FEW:
+            if met <= _FEW:
+                narrow = [part]
                 break
-    if best is None:
+            if met <= NARROW:
+                narrow.append(part)
+    if not narrow:
         return _in_order(parts, count)
-    statement, values = lookup(best)
-    rest = all_of(*(part for part in parts if part is not best))
-    return Plan(statement=f"d.doc IN ({statement})", values=values, is_narrow=True, rest=rest)
+    statements, values = zip(*map(lookup, narrow), strict=True)
+    return Plan(
+        statement=" AND ".join(f"d.doc IN ({statement})" for statement in statements),
+        values=[value for part in values for value in part],
+        is_narrow=True,
+        rest=all_of(*(part for part in parts if part not in narrow)),
+    )
 
 
 def _in_order(parts: tuple[Condition, ...], count: Count) -> Plan:

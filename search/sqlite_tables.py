@@ -152,7 +152,7 @@ def _replace(connection: sqlite3.Connection, generation: int, row: Row, found: t
 
 def unpacked(packed: bytes) -> dict[str, list[str]]:
     """Return the fields of a document as they were stored."""
-    fields: dict[str, list[str]] = json.loads(zlib.decompress(packed))
+    fields: dict[str, list[str]] = json.loads(zlib.decompress(packed).decode())
     return fields
 
 

@@ -333,6 +333,15 @@ def test_search_when_a_key_is_wide_then_it_is_tested_on_each_document(
     assert engine.search(query) == before
 
 
+def test_search_when_several_keys_are_narrow_then_no_document_is_opened_to_compare_the_rest(
+    engine: SqliteEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.put(patients(*(f"{number:04d}" for number in range(200))))
+    query = Query(kind=Kind.PATIENT, where=all_of(Prefix("name", "00"), Range("name", low="0090")))
+    monkeypatch.setattr(sqlite, "_rest_fits", lambda *_: 1 / 0)
+    assert [hit.patient_key for hit in engine.search(query).hits] == [f"{number:04d}" for number in range(90, 100)]
+
+
 def test_put_when_a_document_says_the_same_then_only_its_version_is_written(engine: SqliteEngine, path: Path) -> None:
     (first,) = patients("same")
     engine.put([first])
