@@ -21,7 +21,7 @@ from ingest.node import Node, NodeSettings
 from ingest.service import Service
 from ingest.spool.arrival import Held
 from ingest.spool.spool import Spool, SpoolLimits
-from lastgate.committing import commitment_service_of
+from lastgate.committing import commitment_service_of, patients_with_any
 from lastgate.listening import bound
 from lastgate.notifying import recording_of
 from lastgate.peering import check_peering, peers_of, server_tls_of
@@ -52,7 +52,7 @@ def filer_of(house: House, *, own: Path | None = None) -> Filer:
         on_facts=house.on_facts,
         record=recording_of(house),
         clock=utc_now,
-        find_instance=house.patients_with,
+        find_instances=lambda uids: patients_with_any(house, uids),
     )
     limits = Limits()
     return Filer(

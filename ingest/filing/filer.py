@@ -104,7 +104,7 @@ class Filer:
         self._direct = DirectReader(limits)
         self._reader = reader or self._direct
         self._quarantine = Quarantine(ports.store)
-        self._known = KnownInstances(ports.facts, ports.find_instance)
+        self._known = KnownInstances(ports.facts, ports.find_instances)
         self._spools = Spools(root, limits=limits, clock=ports.clock)
         self._putting = Putting(ports.store, record=ports.record, node=ports.facts.node, known=self._known)
         self._bundles = Bundles(ports.clock, quiet=timedelta(seconds=self._pace.quiet_s))
@@ -284,6 +284,7 @@ class Filer:
             reader = self._direct if folder.path == self._own else self._reader
             for page in self._spools.pages(folder):
                 wanted = [one for one in page if everything or not self._aside.rests(folder.path, one.number)]
+                self._known.expect([one.arrival for one in wanted])
                 with closing(readings(reader, wanted)) as read:
                     for held, reading in read:
                         self._try_to_file(folder, held, reading, pool)

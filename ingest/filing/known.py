@@ -1,17 +1,18 @@
 """What is known of a SOP Instance UID already, and what that makes of an arrival."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from archive.facts import FactStore, PatientKey, Receipt
 from ingest.spool.arrival import Arrival
 
-FindInstance = Callable[[str], Collection[PatientKey]]
-"""Returns the keys of the patients under whom the index knows a SOP Instance UID."""
+FindInstances = Callable[[Collection[str]], Collection[PatientKey]]
+"""Returns the keys of the patients under whom the index knows any of these SOP Instance UIDs."""
 
 _REMEMBERED_PATIENTS: Final = 64
+_ASKED_AT_ONCE: Final = 32  # whom the index names of so many is remembered together with their own patients
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +51,21 @@ class Ruling:
 class KnownInstances:
     """Remembers the receipts of the patients met last, and asks facts and index for the rest."""
 
-    def __init__(self, facts: FactStore, find_instance: FindInstance | None) -> None:
+    def __init__(self, facts: FactStore, find_instances: FindInstances | None) -> None:
         self._facts = facts
-        self._find = find_instance
+        self._find = find_instances
+        self._expected: dict[str, Sequence[str]] = {}
+        self._answered: tuple[Sequence[str], Collection[PatientKey]] = ((), ())
         self._patients: OrderedDict[PatientKey, dict[str, list[Seen]]] = OrderedDict()
         self._not_indexed: dict[str, set[PatientKey]] = {}
+
+    def expect(self, arrivals: Sequence[Arrival]) -> None:
+        """Say what will be ruled on next, so that the index is asked about many instances at once."""
+        uids = list(map(_uid, arrivals))
+        starts = range(0, len(uids), _ASKED_AT_ONCE)
+        parts = (uids[start : start + _ASKED_AT_ONCE] for start in starts)
+        self._expected = {uid: part for part in parts for uid in part}
+        self._answered = ((), ())
 
     def rule(self, arrival: Arrival, patient: PatientKey) -> Ruling:
         """Say what `arrival` is for `patient`.
@@ -63,8 +74,7 @@ class KnownInstances:
         native encoding a variant. Anything else under a known SOP Instance UID
         is a conflict, wherever the UID is known: nothing is overwritten, ever.
         """
-        uid = arrival.names.sop_instance_uid if arrival.kind == "dicom" else arrival.file_sha256
-        seen = list(self._seen(uid, patient))
+        seen = list(self._seen(_uid(arrival), patient))
         identity = _identity(arrival)
         for one in seen:
             if one.arrival == identity and one.patient == patient:
@@ -91,17 +101,26 @@ class KnownInstances:
     def indexed(self) -> None:
         """Note that the index knows all receipts by now."""
         self._not_indexed.clear()
+        self._answered = ((), ())
 
     def forget(self) -> None:
         """Forget everything remembered, so that facts are read again (after a failed write)."""
         self._patients.clear()
         self._not_indexed.clear()
+        self._answered = ((), ())
 
     def _seen(self, uid: str, patient: PatientKey) -> Iterable[Seen]:
-        others = set(self._find(uid)) if self._find is not None else set()
-        others |= self._not_indexed.get(uid, set())
-        for key in sorted({patient, *others}):
+        for key in sorted({patient, *self._indexed_under(uid), *self._not_indexed.get(uid, ())}):
             yield from self._instances(key).get(uid, ())
+
+    def _indexed_under(self, uid: str) -> Collection[PatientKey]:
+        """Return all patients under whom the index knows an instance, and perhaps some under whom it does not."""
+        if self._find is None:
+            return ()
+        part = self._expected.get(uid, (uid,))
+        if self._answered[0] is not part:
+            self._answered = (part, self._find(part))
+        return self._answered[1]
 
     def _instances(self, patient: PatientKey) -> dict[str, list[Seen]]:
         if patient in self._patients:
@@ -115,6 +134,10 @@ class KnownInstances:
         while len(self._patients) > _REMEMBERED_PATIENTS:
             self._patients.popitem(last=False)
         return instances
+
+
+def _uid(arrival: Arrival) -> str:
+    return arrival.names.sop_instance_uid if arrival.kind == "dicom" else arrival.file_sha256
 
 
 def _why_conflict(arrival: Arrival, *, own: list[Seen], seen: list[Seen]) -> str:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from archive.facts import FactStore
 from archive.journal import Event
-from ingest.filing.known import FindInstance
+from ingest.filing.known import FindInstances
 from ingest.filing.untold import TellIndex
 from storage.base import ObjectStore
 
@@ -31,8 +31,8 @@ class Ports:
         Told the keys of patients with new facts; folds and indexes.
     record
         Takes events for the journal.
-    find_instance
-        Asks the index for the patients of a SOP Instance UID; None without one.
+    find_instances
+        Asks the index for the patients of any of some SOP Instance UIDs; None without one.
     clock
         Aware UTC.
     """
@@ -42,7 +42,7 @@ class Ports:
     on_facts: TellIndex
     record: RecordEvents
     clock: Callable[[], datetime]
-    find_instance: FindInstance | None = None
+    find_instances: FindInstances | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

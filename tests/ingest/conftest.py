@@ -27,7 +27,8 @@ class House:
     now: datetime = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
     told: list[PatientKey] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    find_instance: Callable[[str], Collection[PatientKey]] | None = None
+    indexed: dict[str, PatientKey] = field(default_factory=dict)
+    asked: list[Collection[str]] = field(default_factory=list)
     on_facts: Callable[[PatientKey], None] | None = None
     reader: HeaderReader | None = None
 
@@ -59,9 +60,13 @@ class House:
             on_facts=self.tell,
             record=lambda *events: self.events.extend(events),
             clock=self.clock,
-            find_instance=lambda uid: self.find_instance(uid) if self.find_instance else (),
+            find_instances=self.find_instances,
         )
         return Filer(self.root / "spool", ports, grace=timedelta(minutes=10), reader=self.reader)
+
+    def find_instances(self, uids: Collection[str]) -> set[PatientKey]:
+        self.asked.append(uids)
+        return {self.indexed[uid] for uid in uids if uid in self.indexed}
 
     def take(self, *paths: Path, **options: object) -> ImportReport:
         """Import and file."""

@@ -102,7 +102,7 @@ def test_drain_when_the_uid_is_known_of_another_patient_then_it_is_a_conflict(
     mine = patient_key(Identifier(value="P1"), "")
     if indexed:
         house.take(first)
-        house.find_instance = lambda uid: {mine} if uid == "1.2.3.4" else set()
+        house.indexed["1.2.3.4"] = mine
         house.take(other)
     else:
         house.take(first, other)
@@ -111,6 +111,20 @@ def test_drain_when_the_uid_is_known_of_another_patient_then_it_is_a_conflict(
     assert receipts["P1"].disposition == "stored"
     assert receipts["P2"].disposition == "conflict"
     assert receipts["P2"].conflicts_with == (mine,)
+
+
+def test_drain_when_many_come_then_the_index_is_asked_of_many_at_once(house: House, tmp_path: Path) -> None:
+    mine = patient_key(Identifier(value="P0"), "")
+    house.take(write_file(tmp_path / "known.dcm", patient="P0", instance="1.2.7"))
+    house.indexed["1.2.7"] = mine
+    house.asked.clear()
+
+    house.take(*(write_file(tmp_path / f"{n}.dcm", patient="P1", instance=f"1.2.{n}") for n in range(40)))
+
+    assert sorted(uid for uids in house.asked for uid in uids) == sorted(f"1.2.{n}" for n in range(40))
+    assert len(house.asked) == 2
+    conflicts = [one for one in house.receipts() if one.disposition == "conflict"]
+    assert [(one.header.sop_instance_uid, one.conflicts_with) for one in conflicts] == [("1.2.7", (mine,))]
 
 
 def test_drain_when_an_id_has_no_issuer_then_it_gets_the_senders(house: House, tmp_path: Path) -> None:
