@@ -25,15 +25,21 @@ class SyncFailed(OSError):
     """An fsync failed: the kernel may have dropped the bytes, and a second fsync would wrongly say they are safe."""
 
 
-def write_all(descriptor: int, data: bytes | bytearray | memoryview, *, at: int | None = None) -> None:
-    """Write all of `data`, from byte `at` on if that is given: one write may write less and still report success."""
-    view = memoryview(data)
-    while view:
-        written = os.write(descriptor, view) if at is None else os.pwrite(descriptor, view, at)
+def write_all(descriptor: int, *parts: bytes | bytearray | memoryview, at: int | None = None) -> None:
+    """Write all of `parts`, one after the other, from byte `at` on if that is given.
+
+    One write may write less and still report success.
+    """
+    left = [memoryview(part) for part in parts if len(part)]
+    while left:
+        written = os.writev(descriptor, left) if at is None else os.pwritev(descriptor, left, at)
         if written <= 0:
             raise OSError(errno.EIO, "a write wrote nothing")
-        view = view[written:]
         at = None if at is None else at + written
+        while left and written >= len(left[0]):
+            written -= len(left.pop(0))
+        if written:
+            left[0] = left[0][written:]
 
 
 def copy_in(source: BinaryIO, descriptor: int, *, at_most: int) -> tuple[str, int]:

@@ -33,12 +33,12 @@ class Incoming:
     object_bytes
         How long it may be.
     gather_bytes
-        So much is held in memory before it is written.
+        So much is held in memory before it is written, in whole pages.
     """
 
     def __init__(self, spool: "Spool", object_bytes: int, *, gather_bytes: int) -> None:
         self.size_bytes = 0
-        self._gather_bytes = gather_bytes
+        self._gather_bytes = gather_bytes // PAGE_BYTES * PAGE_BYTES
         self._spool = spool
         self._object_bytes = object_bytes
         self._is_kept = False
@@ -65,10 +65,11 @@ class Incoming:
         size_bytes = self.size_bytes + len(piece)
         if size_bytes > self._object_bytes:
             raise TooLarge(f"It is longer than {self._object_bytes} bytes")
-        self._gathered += piece
         self.size_bytes = size_bytes
-        if len(self._gathered) >= self._gather_bytes:
-            self._put_down()
+        if len(self._gathered) + len(piece) < self._gather_bytes:
+            self._gathered += piece
+        else:
+            self._put_down(piece)
 
     def keep(self, judge: Judge, *, source: Source, batch: str, issuer: str = "", character_set: str = "") -> Held:
         """Say that it is complete; when this returns, it is safe.
@@ -137,34 +138,40 @@ class Incoming:
             sync_file(self._descriptor)
         return self._spool.hold(self._path, arrival)
 
-    def _put_down(self, *, is_last: bool = False) -> None:
-        """Write and digest what was gathered.
+    def _put_down(self, piece: Buffer = b"", *, is_last: bool = False) -> None:
+        """Write and digest what was gathered, and a piece behind it.
 
         Both let other threads run. Done for each fragment of 16 KB, as most
         senders send them, an instance would cost a hundred changes of thread.
         """
         with self._spool.translated():
-            if self._descriptor < 0 and not self._is_put_into_log(is_last=is_last):
+            if self._descriptor < 0 and not self._is_put_into_log(piece, is_last=is_last):
                 self._begin_file()
             if self._descriptor >= 0:
-                write_all(self._descriptor, self._gathered)
+                write_all(self._descriptor, self._gathered, piece)
                 self._digest.update(self._gathered)
+                self._digest.update(piece)
                 self._gathered.clear()
 
-    def _is_put_into_log(self, *, is_last: bool) -> bool:
-        """Write what was gathered to the log, in whole pages but for the last; False if there is no room."""
+    def _is_put_into_log(self, piece: Buffer, *, is_last: bool) -> bool:
+        """Write what was gathered and a piece to the log, whole pages but for the last; False if there is no room."""
         if self.size_bytes > LOGGED_BYTES:
             return False
-        count = len(self._gathered) if is_last else len(self._gathered) // PAGE_BYTES * PAGE_BYTES
-        if not count:
-            return bool(self._logged)
-        with memoryview(self._gathered)[:count] as data:
-            extent = self._spool.log.write(data)
+        count = len(self._gathered) + len(piece)
+        if not is_last:
+            count -= count % PAGE_BYTES
+        # Less than a page lies there, or less than it takes to come here: the cut is in the piece, if there is one.
+        with memoryview(piece) as view, view[: max(0, count - len(self._gathered))] as now:
+            if not count:
+                self._gathered += view if self._logged else b""
+                return bool(self._logged)
+            extent = self._spool.log.write(self._gathered, now)
             if extent is None:
                 return False
             self._logged.append(extent)
-            self._digest.update(data)
-        del self._gathered[:count]
+            self._digest.update(self._gathered)
+            self._digest.update(now)
+            self._gathered[:] = view[len(now) :]
         return True
 
     def _begin_file(self) -> None:

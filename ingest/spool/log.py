@@ -103,7 +103,7 @@ class SpoolLog:
         self._growing: threading.Thread | None = None
         self._is_closed = False
 
-    def write(self, data: Buffer) -> Extent | None:
+    def write(self, *parts: Buffer) -> Extent | None:
         """Write bytes, padded to whole pages, and return where; None if there is no room, and nothing was written.
 
         They are the caller's until `let_go`, and durable after `sync`.
@@ -113,15 +113,15 @@ class SpoolLog:
         OSError
             The disk did not take them.
         """
-        taken = self._take(_padded(len(data)))
+        size_bytes = sum(map(len, parts))
+        taken = self._take(_padded(size_bytes))
         if taken is None:
             return None
         number, start = taken
-        extent = Extent(number, start, len(data))
+        extent = Extent(number, start, size_bytes)
         try:
-            descriptor = self._segments[number].descriptor
-            write_all(descriptor, data, at=start)
-            write_all(descriptor, bytes(_padded(len(data)) - len(data)), at=start + len(data))
+            padding = bytes(_padded(size_bytes) - size_bytes)
+            write_all(self._segments[number].descriptor, *parts, padding, at=start)
         except BaseException:
             self.let_go([extent])
             raise

@@ -102,8 +102,7 @@ def test_replace_and_repair_when_done_then_file_is_synced_before_and_folder_afte
 def test_put_when_writes_are_short_then_all_bytes_are_stored(
     store: FilesystemStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = os.write
-    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, bytes(data[:3])))
+    monkeypatch.setattr(os, "writev", lambda descriptor, parts: os.write(descriptor, bytes(parts[0][:3])))
 
     put(store, "k", ONE)
     store.replace_if_match("doc", TWO, expected=None)
@@ -115,11 +114,11 @@ def test_put_when_writes_are_short_then_all_bytes_are_stored(
 def test_put_when_disk_is_full_then_it_is_full_and_nothing_is_left(
     store: FilesystemStore, monkeypatch: pytest.MonkeyPatch, reason: int
 ) -> None:
-    def full(descriptor: int, data: bytes) -> int:
+    def full(descriptor: int, parts: list[bytes]) -> int:
         raise OSError(reason, os.strerror(reason))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "write", full)
+        patch.setattr(os, "writev", full)
         with pytest.raises(StoreFull):
             put(store, "k", ONE)
     assert list(store.list("")) == []
@@ -204,7 +203,7 @@ def dying(call):
             os.kill(os.getpid(), signal.SIGKILL)
         return call(*arguments, **options)
     return step
-for name in ("open", "write", "fchmod", "utime", "fsync", "link", "rename", "replace", "mkdir", "unlink", "close"):
+for name in ("open", "writev", "fchmod", "utime", "fsync", "link", "rename", "replace", "mkdir", "unlink", "close"):
     setattr(os, name, dying(getattr(os, name)))
 """
 
@@ -291,3 +290,15 @@ def test_sweep_when_other_files_lie_there_then_only_unfinished_ones_go(store: Fi
 
     assert store.sweep_unfinished(older_than=NOW) == 0
     assert sorted(store.root.rglob("*")) == before
+
+
+@pytest.mark.parametrize("at", [None, 7])
+def test_write_all_when_each_write_is_short_then_all_parts_stand_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int | None
+) -> None:
+    monkeypatch.setattr(os, "writev", lambda number, parts: os.write(number, b"".join(parts)[:3]))
+    monkeypatch.setattr(os, "pwritev", lambda number, parts, begin: os.pwrite(number, b"".join(parts)[:3], begin))
+    with (tmp_path / "file").open("wb") as file:
+        durable.write_all(file.fileno(), b"ab", bytearray(b"cdefg"), b"", memoryview(b"h"), at=at)
+
+    assert (tmp_path / "file").read_bytes() == bytes(at or 0) + b"abcdefgh"

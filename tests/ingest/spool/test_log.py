@@ -1,5 +1,6 @@
 """What comes in a burst lies in the log: as safe as a file, a file for who files it, never written over too soon."""
 
+import hashlib
 import os
 import random
 import sqlite3
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from archive.facts import Source
 from ingest.errors import SpoolFailed
 from ingest.spool import laying_out
 from ingest.spool.log import PAGE_BYTES, Extent, SpoolLog, joined
@@ -130,6 +132,31 @@ def test_receive_when_many_threads_come_at_once_then_each_gets_its_own_bytes_bac
     wrong = [n for n, one in held.items() if one.path.read_bytes() != body(n, 60_000 + 9_000 * (n % 7))]
     assert wrong == []
     assert not any(spool.log._going.values())
+
+
+@pytest.mark.parametrize("small_bytes", [0, PAGE_BYTES, 10_000, 64 * 1024])
+@pytest.mark.parametrize("room", [0, 128 * 1024, MB])
+def test_receive_when_pieces_are_of_any_length_then_its_bytes_and_digest_are_right(
+    tmp_path: Path, house: House, small_bytes: int, room: int
+) -> None:
+    folder = tmp_path / "any"
+    (folder / "log").mkdir(parents=True)
+    (folder / "log" / "0000").write_bytes(bytes(room))
+    limits = SpoolLimits(free_bytes=0, small_bytes=small_bytes)
+    spool, chance, content = Spool(folder, clock=house.clock, limits=limits), random.Random(3), body(1, 290_000)
+    for most in (1, 700, 5_000, 20_000, 140_000):
+        with spool.begin() as incoming:
+            at = 0
+            while at < len(content):
+                buffer = bytearray(content[at : (at := at + chance.randint(1 + most // 2, most + 1))])
+                incoming.write(memoryview(buffer))
+                buffer[:] = bytes(len(buffer))  # the receiver's buffer is written over
+            held = incoming.keep(lambda _, draft: draft, source=Source(kind="dicom"), batch="b")
+        spool.pending()
+        assert held.path.read_bytes() == content
+        assert held.arrival.file_sha256 == hashlib.sha256(content).hexdigest()
+        assert held.arrival.size_bytes == len(content)
+    spool.close()
 
 
 def test_receive_when_the_sender_vanishes_then_its_room_is_given_back(spool: Spool) -> None:
@@ -316,7 +343,7 @@ def test_log_when_the_disk_has_no_room_then_it_does_not_grow(tmp_path: Path) -> 
 def test_log_when_the_disk_fails_while_it_grows_then_no_part_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_descriptor: int, _data: object) -> None:
+    def fail(_descriptor: int, *_parts: object) -> None:
         raise OSError(28, "No space left on device")
 
     log = SpoolLog(tmp_path / "log", busy=set, most_bytes=8 * MB, segment_bytes=MB, grows_after=1)

@@ -69,7 +69,7 @@ def test_receive_when_many_threads_come_at_once_then_each_has_its_row(house: Hou
 def test_receive_when_a_write_fails_then_it_says_so_and_nothing_is_left(
     house: House, monkeypatch: pytest.MonkeyPatch, number: int, expected: type[Exception]
 ) -> None:
-    def fail(_descriptor: int, _data: bytes) -> None:
+    def fail(_descriptor: int, *_parts: bytes) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("ingest.spool.incoming.write_all", fail)
