@@ -201,6 +201,7 @@ def node_of(house: House, spool: Spool, *, workers: int = 1) -> Iterator[Node]:
                 checks_called_ae=settings.require_called_aet,
                 peers=peers_of(settings),
                 associations=-(-settings.most_associations // workers),
+                processes=workers,
                 issuer=settings.issuer,
             ),
             spool,

@@ -1,10 +1,12 @@
 """Accepting connections: each is guarded, over TLS where that is asked for, and gets an association that waits."""
 
 import socket
+import time
+from collections import deque
 from copy import deepcopy
 from datetime import datetime
 from socketserver import BaseServer
-from typing import Any, cast
+from typing import Any, Final, cast
 from uuid import uuid4
 
 from pynetdicom import evt
@@ -19,6 +21,10 @@ from ingest.node.reactor import ReactorAssociation
 from ingest.peers.negotiation import Negotiation
 from ingest.peers.porter import Porter
 from ingest.peers.tls import ServerTls
+
+_GIVES_WAY_S: Final = 0.001
+_MOST_COUNTED: Final = 8
+_BEGINS_WITHIN_S: Final = 0.02
 
 
 class GuardedHandler(RequestHandler):
@@ -85,6 +91,8 @@ class GuardedServer(ThreadedAssociationServer):
         Where C-STORE requests go past pynetdicom; without one they go its way.
     listener
         A listening socket that other processes accept from too.
+    has_fellows
+        Whether there are such processes: the one with the fewest associations shall be the quickest to accept.
     """
 
     request_queue_size = 64
@@ -98,6 +106,7 @@ class GuardedServer(ThreadedAssociationServer):
         connection_limits: ConnectionLimits | None = None,
         store: Store | None = None,
         listener: socket.socket | None = None,
+        has_fellows: bool = False,
         **options: Any,
     ) -> None:
         self.connection_limits = connection_limits or ConnectionLimits()
@@ -105,12 +114,23 @@ class GuardedServer(ThreadedAssociationServer):
         self.tls = tls
         self.store = store
         self._listener = listener
+        self._has_fellows = has_fellows
+        self._accepted_at: deque[float] = deque(maxlen=_MOST_COUNTED)
         super().__init__(*arguments, **{**options, "request_handler": GuardedHandler})
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a connection; TLS is spoken later, or one slow peer would keep all others out."""
         assert self.socket is not None
-        return self.socket.accept()
+        if self._has_fellows:
+            time.sleep(_GIVES_WAY_S * min(self._load(), _MOST_COUNTED))
+        accepted = self.socket.accept()
+        self._accepted_at.append(time.monotonic())
+        return accepted
+
+    def _load(self) -> int:
+        """Return how many associations there are, those that were accepted just now and hardly begun counted too."""
+        since = time.monotonic() - _BEGINS_WITHIN_S
+        return len(self.active_associations) + sum(at > since for at in self._accepted_at)
 
     def server_bind(self) -> None:
         """Bind the address, or take over the socket that listens already."""

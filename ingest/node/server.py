@@ -147,6 +147,7 @@ class Node:
             connection_limits=ConnectionLimits(pdu_bytes=settings.guard_bytes, deadline_s=settings.pdu_deadline_s),
             store=self._storage,
             listener=listener,
+            has_fellows=settings.processes > 1,
         )
         assert isinstance(server, GuardedServer)
         thread = threading.Thread(target=server.serve_forever, name=f"dicom-{'tls' if tls else 'node'}", daemon=True)

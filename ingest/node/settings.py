@@ -23,6 +23,8 @@ class NodeSettings:
         Port of associations over TLS, where the node speaks it; 0 takes a free one.
     associations
         How many at once.
+    processes
+        How many nodes accept from the same sockets.
     pdu_bytes
         The longest PDU we announce to take; anything up to `guard_bytes` is read.
     pdu_deadline_s
@@ -44,6 +46,7 @@ class NodeSettings:
     peers: Peers = field(default_factory=Peers)
     tls_port: int = 2762
     associations: int = 32
+    processes: int = 1
     pdu_bytes: int = 128 * 1024
     guard_bytes: int = 1024 * 1024
     pdu_deadline_s: float = 30.0
