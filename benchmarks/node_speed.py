@@ -1,7 +1,7 @@
 """How fast C-STORE is, side by side with other DICOM nodes: `python -m benchmarks.node_speed [--quick] [--write]`.
 
 The targets take turns within each repetition, so that a ratio compares the same minutes of the same machine. Each
-turn is a fresh server in an empty folder that takes as many other objects before, uncounted. Clients: DCMTK's
+turn is a fresh server in an empty folder that takes twice as many other objects before, uncounted. Clients: DCMTK's
 storescu as shipped, the same with TCP_NODELAY=1, and a raw sender with whole messages ready in memory, which is never
 the slowest part.
 """
@@ -159,7 +159,7 @@ def _raw_sender(port: int, called: str, items: Sequence[Item], ready: Barrier, a
 
 
 def warm_up(server: Server, cell: Cell, items: Sequence[Item], *, is_ours: bool) -> None:
-    """Send as many other objects as are measured: a department's node was not started a second ago."""
+    """Send twice as many other objects as are measured: a department's node was not started a second ago."""
     _send_raw(server, [items[at :: cell.associations] for at in range(cell.associations)])
     if is_ours:
         server.wait_until_filed(_FILED_S)
@@ -206,7 +206,7 @@ def run(args: argparse.Namespace, out: Path) -> list[dict[str, Any]]:
         names.remove(name)
     corpus, deadline, lines = args.work / "corpus", time.monotonic() + 60 * args.minutes, []
     wanted = cells(quick=args.quick)
-    stock = {"CT": ct_slices(corpus, 2 * most(wanted, "CT")), "record": records(corpus, 2 * most(wanted, "record"))}
+    stock = {"CT": ct_slices(corpus, 3 * most(wanted, "CT")), "record": records(corpus, 3 * most(wanted, "record"))}
     with out.open("w") as file:
         for repetition, cell in schedule(wanted, args.repetitions):
             if time.monotonic() > deadline:
@@ -215,7 +215,7 @@ def run(args: argparse.Namespace, out: Path) -> list[dict[str, Any]]:
             for name in names:
                 try:
                     items = stock[cell.kind]
-                    warm = items[-cell.objects :]
+                    warm = items[-2 * cell.objects :]
                     line = measure(name, cell, items[: cell.objects], warm, args.work / "run")
                 except (RuntimeError, TimeoutError, OSError, subprocess.TimeoutExpired) as error:
                     line = {"target": name, **asdict(cell), "error": str(error)[:300]}
