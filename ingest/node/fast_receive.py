@@ -10,9 +10,10 @@ What pynetdicom does for each data set instead: two hand-overs between threads,
 four copies, and an object and an event for each PDU.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
@@ -20,7 +21,8 @@ from pynetdicom.presentation import PresentationContext
 from ingest.errors import BadMessage
 from ingest.node import wire
 from ingest.node.connection import Connection
-from ingest.node.reactor import COMMAND_BYTES, ReactorAssociation
+from ingest.node.messages import Message
+from ingest.node.reactor import ReactorAssociation
 from ingest.node.wire import Command, CommandKind, Field, Pdv
 
 _NUMBER_BYTES: Final = 2
@@ -78,23 +80,19 @@ class FastReceive:
         self._association = association
         self._store = store
 
-    def take(self, connection: Connection) -> bool:
-        """Take the message that begins, if it is a C-STORE request with a data set; False leaves all of it there."""
-        try:
-            first = _first_message(connection)
-        except (BadMessage, OSError):
-            return False  # pynetdicom finds the same, and says so to the peer
-        if first is None or not first.is_store:
+    def take(self, connection: Connection, message: Message) -> bool:
+        """Take a C-STORE request with a data set; see `Receiver.take`."""
+        if message.kind != CommandKind.C_STORE_RQ or not message.has_data_set:
             return False
-        context = self._association._accepted_cx.get(first.context_id)
-        connection.consume(first.size_bytes)
-        if context is None or not _says_enough(first.command):
+        context = self._association._accepted_cx.get(message.context_id)
+        connection.consume(message.size_bytes)
+        if context is None or not _says_enough(message.command):
             self._refuse()
         else:
-            self._receive(connection, first, Begun(command=first.command, context=context))
+            self._receive(connection, message, Begun(command=message.command, context=context))
         return True
 
-    def _receive(self, connection: Connection, first: "_First", begun: Begun) -> None:
+    def _receive(self, connection: Connection, first: Message, begun: Begun) -> None:
         reception = self._store.receive(self._association, begun)
         ended = _Ended.BROKEN
         try:
@@ -111,7 +109,7 @@ class FastReceive:
         if ended == _Ended.TOO_LONG:
             connection.cut()
 
-    def _read(self, connection: Connection, first: "_First", reception: Reception) -> "_Ended":
+    def _read(self, connection: Connection, first: Message, reception: Reception) -> "_Ended":
         """Read the data set; what else comes instead of it stays in the buffer."""
         ended = _written(first.rest, first.context_id, reception)
         while ended == _Ended.NOT_YET:
@@ -151,47 +149,13 @@ class _Ended(Enum):
     BROKEN = auto()
 
 
-class _First(NamedTuple):
-    """A command set, looked at in the buffer, and what stands behind it in the same PDU."""
-
-    command: Command
-    context_id: int
-    size_bytes: int
-    rest: list[Pdv]
-
-    @property
-    def is_store(self) -> bool:
-        """Is it a C-STORE request with a data set?"""
-        return self.command.kind == CommandKind.C_STORE_RQ and self.command.has_data_set
-
-
-def _first_message(connection: Connection) -> _First | None:
-    """Look at the command set that begins; None if something else does. Raises `BadMessage`, `OSError`."""
-    parts: list[bytes] = []
-    context_id, at = None, 0
-    while at <= COMMAND_BYTES:
-        pdu = connection.peek(at)
-        if pdu is None or pdu.kind != wire.P_DATA_TF:
-            return None
-        at += pdu.size_bytes
-        pdvs = wire.parse_pdvs(pdu.body)
-        for number, pdv in enumerate(pdvs):
-            if not pdv.is_command or context_id not in (None, pdv.context_id):
-                return None
-            context_id = pdv.context_id
-            parts.append(bytes(pdv.fragment))
-            if pdv.is_last:
-                return _First(wire.parse_command(b"".join(parts)), context_id, at, pdvs[number + 1 :])
-    return None
-
-
 def _says_enough(command: Command) -> bool:
     """Whether a request holds what it must (PS3.7 9.3.1.1): what it is answered by, and what it announces."""
     announced = command.get(Field.AFFECTED_SOP_CLASS_UID) and command.get(Field.AFFECTED_SOP_INSTANCE_UID)
     return bool(announced) and len(command.get(Field.MESSAGE_ID, b"")) == _NUMBER_BYTES
 
 
-def _written(pdvs: list[Pdv], context_id: int, reception: Reception) -> _Ended:
+def _written(pdvs: Sequence[Pdv], context_id: int, reception: Reception) -> _Ended:
     """Write the fragments of one PDU; raises `BadMessage` for one that does not belong to this data set."""
     for number, pdv in enumerate(pdvs):
         if pdv.is_command or pdv.context_id != context_id:

@@ -55,7 +55,7 @@ class GuardedHandler(RequestHandler):
             Connection(association, waiter=association.dul, limits=server.connection_limits, client_socket=self.request)
         )
         if server.store is not None:
-            association.dul.receiver = FastReceive(association, server.store)
+            association.dul.receivers.append(FastReceive(association, server.store))
         acceptor = association.acceptor
         acceptor.maximum_length = self.ae.maximum_pdu_size
         acceptor.ae_title = server.ae_title

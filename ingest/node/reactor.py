@@ -25,16 +25,15 @@ from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu import A_ABORT_RQ
 from pynetdicom.pdu_primitives import P_DATA
 
+from ingest.errors import BadMessage
 from ingest.node.connection import Bell, Connection
+from ingest.node.messages import COMMAND_BYTES, Message, first_message
 
 if TYPE_CHECKING:
     from pynetdicom.dimse_primitives import DimseServiceType
 
 RELIES_ON: Final = "3.0.4"
 """The version of pynetdicom whose internals are known here."""
-
-COMMAND_BYTES: Final = 64 * 1024
-"""The longest command set that is listened to."""
 
 _MESSAGE_BYTES: Final = 64 * 1024 * 1024
 _MOST_WAITING: Final = 64
@@ -94,11 +93,11 @@ class _ToldEvent(threading.Event):
         self._tell()
 
 
-class DataReceiver(Protocol):
-    """What may take messages off the connection before pynetdicom sees them (`ingest.node.fast_receive`)."""
+class Receiver(Protocol):
+    """What may take messages off the connection before pynetdicom sees them: C-STORE, C-FIND, C-MOVE, C-GET."""
 
-    def take(self, connection: Connection) -> bool:
-        """Take the message that begins; False leaves every byte of it to pynetdicom."""
+    def take(self, connection: Connection, message: Message) -> bool:
+        """Take the message that begins; False leaves every byte of it there."""
 
 
 class UpperLayer(DULServiceProvider):
@@ -107,7 +106,7 @@ class UpperLayer(DULServiceProvider):
     def __init__(self, assoc: "ReactorAssociation") -> None:
         super().__init__(assoc)
         self.bell = Bell()
-        self.receiver: DataReceiver | None = None
+        self.receivers: list[Receiver] = []
         self.event_queue = _ToldQueue(self.ring)
         self.to_provider_queue = _Outgoing(self)
         self._hears_first = False
@@ -197,15 +196,23 @@ class UpperLayer(DULServiceProvider):
         return True
 
     def _read_pdu_data(self) -> None:
-        """Let the receiver take what it knows to take; all else goes pynetdicom's way."""
+        """Let the receivers take what they know to take; all else goes pynetdicom's way."""
         if self.state_machine.current_state == "Sta6":
             if self._is_too_much():
                 self.event_queue.put("Evt19")
                 return
-            begins = self.assoc.dimse.message is None
-            if begins and self.receiver is not None and self.receiver.take(self.connection):
+            if self.assoc.dimse.message is None and self._is_taken():
                 return
         super()._read_pdu_data()
+
+    def _is_taken(self) -> bool:
+        if not self.receivers:
+            return False
+        try:
+            message = first_message(self.connection)
+        except (BadMessage, OSError):
+            return False  # pynetdicom finds the same, and says so to the peer
+        return message is not None and any(one.take(self.connection, message) for one in self.receivers)
 
     def _is_too_much(self) -> bool:
         """Whether a peer sends a message without end, or requests without waiting for answers: both lie in memory."""

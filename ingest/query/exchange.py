@@ -8,27 +8,23 @@ at a time, and the last of them together with the final response.
 """
 
 import time
-from collections.abc import Sequence
 from typing import Final
 
-from ingest.errors import AssociationLost, BadMessage
-from ingest.node.connection import Connection
+from ingest.errors import AssociationLost
+from ingest.node.messages import Message, take_identifier
 from ingest.node.reactor import ReactorAssociation
 from ingest.node.wire import (
     NO_DATA_SET,
-    P_DATA_TF,
     Buffer,
     CommandKind,
     Field,
-    Pdv,
     Value,
     command_pdus,
     data_set_pdus,
     encode_command,
-    parse_pdvs,
 )
 from ingest.query.identifier import MOST_BYTES
-from ingest.retrieve.exchange import Exchange, Message
+from ingest.retrieve.exchange import Exchange
 from ingest.retrieve.line import Line
 
 _TOGETHER_BYTES: Final = 64 * 1024
@@ -84,11 +80,7 @@ class FindExchange:
         AssociationLost
             The peer ended the association instead.
         """
-        message = self._message
-        if not message.command.has_data_set:
-            self._connection.consume(message.size_bytes)
-            return b""
-        return _data_set(self._connection, message)
+        return take_identifier(self._connection, self._message, most_bytes=MOST_BYTES, drained_bytes=_DRAINED_BYTES)
 
     def put(self, status: int, identifier: bytes) -> None:
         """Add an answer; it is sent with others, or soon. Raises what `pause` raises."""
@@ -154,26 +146,3 @@ class FindExchange:
         if comment:
             fields[Field.ERROR_COMMENT] = comment
         return command_pdus(self._message.context_id, encode_command(fields), peer_pdu_bytes=self._most)
-
-
-def _data_set(connection: Connection, message: Message) -> bytes:
-    """Take a message with its data set; see `FindExchange.identifier`."""
-    taken, size_bytes = bytearray(), 0
-    pdvs: Sequence[Pdv] = message.rest
-    pdu_bytes = message.size_bytes
-    while True:
-        for number, pdv in enumerate(pdvs):
-            size_bytes += len(pdv.fragment)
-            if pdv.is_command or pdv.context_id != message.context_id or size_bytes > _DRAINED_BYTES:
-                raise BadMessage("Another message stands in the middle of an identifier, or it does not end")
-            taken += pdv.fragment[: MOST_BYTES + 1 - len(taken)]
-            if pdv.is_last:
-                if number + 1 < len(pdvs):
-                    raise BadMessage("Something stands behind an identifier in one PDU")
-                connection.consume(pdu_bytes)
-                return bytes(taken)
-        connection.consume(pdu_bytes)
-        pdu = connection.peek()
-        if pdu is None or pdu.kind != P_DATA_TF:
-            raise AssociationLost("The identifier ends early")
-        pdvs, pdu_bytes = parse_pdvs(pdu.body), pdu.size_bytes

@@ -15,7 +15,8 @@ from pynetdicom import evt
 
 from ingest.errors import AssociationLost, BadMessage, IngestError
 from ingest.node.connection import Connection
-from ingest.node.reactor import DataReceiver, ReactorAssociation
+from ingest.node.messages import Message
+from ingest.node.reactor import ReactorAssociation
 from ingest.node.wire import CommandKind, Field
 from ingest.query.answers import answer_writer
 from ingest.query.errors import UnreadableIdentifier
@@ -25,7 +26,6 @@ from ingest.query.models import MODELS, Model
 from ingest.query.negotiation import agreed, agreement
 from ingest.query.query import Search
 from ingest.query.trail import Asked
-from ingest.retrieve.exchange import Message, first_message
 from ingest.service import Context, Handler
 from ingest.status import StatusClass, error_comment
 from search.base import Engine
@@ -92,7 +92,7 @@ class FindService:
         """Look at each message of this association before pynetdicom does."""
         association = event.assoc
         assert isinstance(association, ReactorAssociation)
-        association.dul.receiver = _Receiver(self, association, before=association.dul.receiver)
+        association.dul.receivers.append(_Receiver(self, association))
 
     def serve(self, association: ReactorAssociation, message: Message, model: Model) -> None:
         """Serve one request to its end."""
@@ -104,23 +104,19 @@ class FindService:
 
 
 class _Receiver:
-    """Takes C-FIND requests off one association; whoever came before looks first."""
+    """Takes C-FIND requests off one association."""
 
-    def __init__(self, service: FindService, association: ReactorAssociation, *, before: DataReceiver | None) -> None:
+    def __init__(self, service: FindService, association: ReactorAssociation) -> None:
         self._service = service
         self._association = association
-        self._before = before
 
-    def take(self, connection: Connection) -> bool:
-        """See `DataReceiver.take`."""
-        if self._before is not None and self._before.take(connection):
-            return True
+    def take(self, _connection: Connection, message: Message) -> bool:
+        """See `Receiver.take`."""
         try:
-            message = first_message(connection)
-            model = self._model(message) if message else None
-        except (BadMessage, OSError):
+            model = self._model(message)
+        except BadMessage:
             return False  # pynetdicom finds the same, and says so to the peer
-        if message is None or model is None:
+        if model is None:
             return False
         timer = self._association.dul._idle_timer
         timer.stop()  # the peer waits for us
@@ -131,7 +127,7 @@ class _Receiver:
     def _model(self, message: Message) -> Model | None:
         """Return the model that is asked in; None if this is no query of ours."""
         command = message.command
-        if command.kind != CommandKind.C_FIND_RQ or command.number(Field.MESSAGE_ID) is None:
+        if message.kind != CommandKind.C_FIND_RQ or command.number(Field.MESSAGE_ID) is None:
             return None
         if message.context_id not in self._association._accepted_cx:
             return None

@@ -8,79 +8,19 @@ on the connection for pynetdicom, whose state machine knows what to do.
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from ingest.errors import AssociationLost, BadMessage
-from ingest.node.connection import Connection
+from ingest.node.messages import Message, first_message, take_identifier
 from ingest.node.reactor import ReactorAssociation
-from ingest.node.wire import (
-    P_DATA_TF,
-    Buffer,
-    Command,
-    CommandKind,
-    Field,
-    Pdv,
-    StoreRequest,
-    StoreResponse,
-    command_pdus,
-    data_set_pdus,
-    parse_command,
-    parse_pdvs,
-)
+from ingest.node.wire import Buffer, CommandKind, Field, StoreRequest, StoreResponse, command_pdus, data_set_pdus
 from ingest.retrieve.association import Kind
 from ingest.retrieve.line import Line, both
 
 IDENTIFIER_BYTES: Final = 1 << 20
 """The longest identifier that is read: ten thousand UIDs fit."""
 
-_COMMAND_BYTES: Final = 64 * 1024
 _INVALID_PDU: Final = "Evt19"  # PS3.8 9.2.1: unrecognised or invalid PDU; the association is aborted
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """A command set at the front of the connection, not taken yet.
-
-    Parameters
-    ----------
-    size_bytes
-        Length of the PDUs that hold it.
-    rest
-        What stands behind it in the last of them, good until the connection receives again.
-    """
-
-    context_id: int
-    command: Command
-    size_bytes: int
-    rest: tuple[Pdv, ...]
-
-
-def first_message(connection: Connection) -> Message | None:
-    """Look at the command set that begins; None if something else does.
-
-    Raises
-    ------
-    BadMessage, OSError
-        It can't be read, or the connection broke.
-    """
-    parts: list[bytes] = []
-    context_id, at = None, 0
-    while at <= _COMMAND_BYTES:
-        pdu = connection.peek(at)
-        if pdu is None or pdu.kind != P_DATA_TF:
-            return None
-        at += pdu.size_bytes
-        pdvs = parse_pdvs(pdu.body)
-        for number, pdv in enumerate(pdvs):
-            if not pdv.is_command or context_id not in (None, pdv.context_id):
-                return None
-            context_id = pdv.context_id
-            parts.append(bytes(pdv.fragment))
-            if pdv.is_last:
-                command = parse_command(b"".join(parts))
-                return Message(context_id=context_id, command=command, size_bytes=at, rest=tuple(pdvs[number + 1 :]))
-    return None
 
 
 class Exchange:
@@ -130,28 +70,13 @@ class Exchange:
         ------
         BadMessage
             It is too long, or something else stands in the middle of it.
-        AssociationLost
+        OSError, AssociationLost
             It does not come.
         """
-        taken = bytearray()
-        pdvs: Iterable[Pdv] = message.rest
-        size_bytes = message.size_bytes
-        while True:
-            for pdv in pdvs:
-                if pdv.is_command or pdv.context_id != message.context_id:
-                    raise BadMessage("Another message stands in the middle of an identifier")
-                taken += pdv.fragment
-                if len(taken) > IDENTIFIER_BYTES:
-                    raise BadMessage(f"The identifier is longer than {IDENTIFIER_BYTES} bytes")
-                if pdv.is_last:
-                    self._connection.consume(size_bytes)
-                    return bytes(taken)
-            self._connection.consume(size_bytes)
-            self._await()
-            pdu = self._connection.peek()
-            if pdu is None or pdu.kind != P_DATA_TF:
-                raise AssociationLost("The identifier ends early")
-            pdvs, size_bytes = parse_pdvs(pdu.body), pdu.size_bytes
+        taken = take_identifier(self._connection, message, most_bytes=IDENTIFIER_BYTES, drained_bytes=IDENTIFIER_BYTES)
+        if not taken:
+            raise BadMessage("A retrieve request has no identifier")
+        return taken
 
     def look_up(self) -> None:
         """Notice a cancel, without waiting; raises `AssociationLost` if the peer is gone, or we are to end."""

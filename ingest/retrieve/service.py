@@ -16,9 +16,10 @@ from archive.journal import Event
 from archive.places import Places
 from ingest.errors import AssociationLost, BadIdentifier, BadMessage, IngestError, NotSent, UnknownDestination
 from ingest.node.connection import Connection
-from ingest.node.reactor import DataReceiver, ReactorAssociation
+from ingest.node.messages import Message
+from ingest.node.reactor import ReactorAssociation
 from ingest.node.wire import CommandKind, StoreRequest
-from ingest.retrieve.exchange import Exchange, Message, first_message
+from ingest.retrieve.exchange import Exchange
 from ingest.retrieve.identifier import Wanted
 from ingest.retrieve.locate import Locator
 from ingest.retrieve.outgoing import Originator, Sender, Sent, answered
@@ -99,7 +100,7 @@ class RetrieveService:
         """Look at each message of this association before pynetdicom does."""
         association = event.assoc
         assert isinstance(association, ReactorAssociation)
-        association.dul.receiver = _Receiver(self, association, before=association.dul.receiver)
+        association.dul.receivers.append(_Receiver(self, association))
 
     def serve(self, association: ReactorAssociation, request: Request, message: Message) -> None:
         """Serve one request to its end; raises `AssociationLost` if the peer is gone before."""
@@ -114,25 +115,19 @@ class RetrieveService:
 
 
 class _Receiver:
-    """Takes retrieve requests off one association; whoever came before looks first."""
+    """Takes retrieve requests off one association."""
 
-    def __init__(
-        self, service: RetrieveService, association: ReactorAssociation, *, before: DataReceiver | None
-    ) -> None:
+    def __init__(self, service: RetrieveService, association: ReactorAssociation) -> None:
         self._service = service
         self._association = association
-        self._before = before
 
-    def take(self, connection: Connection) -> bool:
-        """See `DataReceiver.take`."""
-        if self._before is not None and self._before.take(connection):
-            return True
+    def take(self, _connection: Connection, message: Message) -> bool:
+        """See `Receiver.take`."""
         try:
-            message = first_message(connection)
-            request = self._request(message) if message else None
-        except (BadMessage, OSError):
+            request = self._request(message)
+        except BadMessage:
             return False  # pynetdicom finds the same, and says so to the peer
-        if message is None or request is None:
+        if request is None:
             return False
         timer = self._association.dul._idle_timer
         timer.stop()  # the peer waits for us
