@@ -143,6 +143,7 @@ def test_answers_when_they_are_few_then_they_are_sent_at_once_with_the_final_res
         send(self, pdus)
 
     monkeypatch.setattr(Line, "send", counted)
+    monkeypatch.setattr("ingest.query.exchange._PATIENCE_S", 60.0)  # however slow the machine is
     with asking(queried) as connection:
         connection.sendall(whole(identifier()))
         assert statuses(connection) == [PENDING] * 7 + [0]
