@@ -33,6 +33,7 @@ PAGE_BYTES: Final = 4096
 _ZEROS_BYTES: Final = 1024 * 1024
 _ASK_AGAIN_S: Final = 0.05
 _GROWS_AFTER: Final = 16
+_FIRST_SEGMENTS: Final = 2  # one is written while the other is laid out
 _SPARE_FACTOR: Final = 2
 _FILE_MODE: Final = 0o600
 _LOG = structlog.get_logger(__name__)
@@ -189,32 +190,43 @@ class SpoolLog:
         return min(unused, default=None)
 
     def _grow(self) -> None:
-        """Begin to make one more segment, in a thread of its own: nobody waits for it."""
-        stands_bytes = sum(segment.size_bytes for segment in self._segments.values())
-        if self._had_no_room < self._grows_after or stands_bytes + self._segment_bytes > self._most_bytes:
+        """Begin to make more segments, twice as many as there are, in a thread of its own: nobody waits for them."""
+        if self._had_no_room < self._grows_after or not self._may_grow():
             return
         if self._growing is None and not self._is_closed:
             self._had_no_room = 0
-            self._growing = threading.Thread(target=self._add_segment, name="spool-log", daemon=True)
+            wanted = max(_FIRST_SEGMENTS, 2 * len(self._segments))
+            self._growing = threading.Thread(target=self._make_segments, args=(wanted,), name="spool-log", daemon=True)
             self._growing.start()
 
-    def _add_segment(self) -> None:
+    def _may_grow(self) -> bool:
+        stands_bytes = sum(segment.size_bytes for segment in self._segments.values())
+        return stands_bytes + self._segment_bytes <= self._most_bytes
+
+    def _make_segments(self, wanted: int) -> None:
+        while len(self._segments) < wanted and self._may_grow() and not self._is_closed and self._adds_segment():
+            pass
+        with self._lock:
+            self._growing = None
+
+    def _adds_segment(self) -> bool:
+        """Make one more; False if the disk has no room for it."""
         number = max(self._segments, default=-1) + 1
         path = self._folder / f"{number:04}"
-        made = None
         try:
             make_folders(self._folder)
             free = os.statvfs(self._folder)
-            if free.f_bavail * free.f_frsize - self._segment_bytes >= _SPARE_FACTOR * self._free_bytes:
-                made = self._filled(path)
+            if free.f_bavail * free.f_frsize - self._segment_bytes < _SPARE_FACTOR * self._free_bytes:
+                return False
+            made = self._filled(path)
         except OSError as error:  # no log is no harm: what comes has files of its own
             _LOG.warning("spool.log-not-grown", error=str(error))
             path.unlink(missing_ok=True)
+            return False
         with self._lock:
-            self._growing = None
-            if made is not None:
-                self._segments[number] = made
-                self._look_again_at = 0.0
+            self._segments[number] = made
+            self._look_again_at = 0.0
+        return True
 
     def _filled(self, path: Path) -> "_Segment":
         """Make a segment; its blocks are allocated only once they are written."""
