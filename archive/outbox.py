@@ -65,8 +65,10 @@ class Outbox:
             self._connection = None
 
     def _connected(self) -> sqlite3.Connection:
+        # Asked before the file is made: it may get the inode of the one that was lost.
+        is_new = self._begun is None or self._begun != _inode(self._path)
         outbox = sqlite3.connect(self._path, timeout=_WAIT_S, check_same_thread=False)
-        if self._begun is None or self._begun != _inode(self._path):
+        if is_new:
             self._begin(outbox)
         outbox.execute("PRAGMA synchronous=FULL")
         return outbox
