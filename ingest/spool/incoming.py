@@ -160,11 +160,11 @@ class Incoming:
         count = len(self._gathered) + len(piece)
         if not is_last:
             count -= count % PAGE_BYTES
-        # Less than a page lies there, or less than it takes to come here: the cut is in the piece, if there is one.
-        with memoryview(piece) as view, view[: max(0, count - len(self._gathered))] as now:
-            if not count:
-                self._gathered += view if self._logged else b""
-                return bool(self._logged)
+        if not count:
+            self._gathered += piece if self._logged else b""
+            return bool(self._logged)
+        # At `gather_bytes`, or else a page, more is there than was gathered: the cut lies in the piece.
+        with memoryview(piece) as view, view[: count - len(self._gathered)] as now:
             extent = self._spool.log.write(self._gathered, now)
             if extent is None:
                 return False

@@ -146,7 +146,7 @@ class SpoolLog:
     def close(self) -> None:
         """Close it; nobody writes any more."""
         with self._lock:
-            self._is_closed = True
+            self._is_closed, self._current = True, None  # who comes late finds no room
             growing = self._growing
         if growing is not None:
             growing.join()
