@@ -239,9 +239,9 @@ class InstanceHeader:
     flags
         What could not be read or had to be guessed, such as ``unreadable:RTPlanDate`` or ``charset-guessed:gb18030``.
     shared, own
-        Further attributes that queries ask for (`archive.attributes`), by keyword: those the instances of a series
-        usually have in common, and those each has of its own. Values as written, parted by a backslash; the items of
-        a sequence as mappings of the same kind. Never empty ones.
+        Further attributes that queries ask for (`archive.reading.attributes`), by keyword: those the instances of a
+        series usually have in common, and those each has of its own. Values as written, parted by a backslash; the
+        items of a sequence as mappings of the same kind. Never empty ones.
     """
 
     kind: InstanceKind

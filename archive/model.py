@@ -1,7 +1,7 @@
 """The domain: what is folded from the facts of a patient.
 
 Nothing here is stored: it is computed anew whenever a fact arrives, by
-`archive.assembly`, and frozen as ``dossier.json`` when a dossier is sealed.
+`archive.assembly.fold`, and frozen as ``dossier.json`` when a dossier is sealed.
 """
 
 import hashlib
@@ -10,7 +10,8 @@ from datetime import date
 from enum import StrEnum
 
 from archive.dates import parse_date
-from archive.facts import Close, Decision, PatientKey, Receipt
+from archive.facts.decisions import Close, Decision
+from archive.facts.receipts import PatientKey, Receipt
 from archive.headers import Identifier, InstanceHeader, InstanceKind, PlanHeader
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from archive.answers import iso_date, person_answer
-from archive.delivery import parse_date
+from archive.assembly.delivery import parse_date
 from archive.model import DeliveryState, Dossier, Held
 from archive.uids import is_own
 from courses.composite import Composite, PlanShare

@@ -9,7 +9,7 @@ from pydicom.errors import InvalidDicomError
 
 from archive.headers import InstanceKind
 from archive.model import Dossier, Held
-from archive.places import Places
+from archive.vault.places import Places
 from courses.errors import Unreadable
 from dose.dicom import StoredDose, read_dose, read_image
 from dose.errors import DoseError

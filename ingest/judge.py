@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import BinaryIO
 
-from archive.facts import Source
+from archive.facts.receipts import Source
 from archive.headers import Identifier
 from ingest.dataset.limits import Limits
 from ingest.dataset.names import Names

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from archive.facts import PatientKey
+from archive.facts.receipts import PatientKey
 from archive.model import Dossier
 from ingest.commitment.answering import Answering, Ports
 from ingest.commitment.asking import Answers, Asking

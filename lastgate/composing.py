@@ -11,8 +11,8 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.uid import UID, RTPlanStorage
 
-from archive.delivery import parse_date
-from archive.journal import Event
+from archive.assembly.delivery import parse_date
+from archive.journal.journal import Event
 from archive.model import PatientRecord
 from archive.uids import own_uid
 from courses.answers import composite_answer

@@ -22,11 +22,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from archive.accounts import Account
 from archive.answers import dossier_answer
+from archive.desk.accounts import Account
 from archive.errors import NotFound, Refused, SealBroken
-from archive.facts import Close, EnterSummary, PatientKey
-from archive.journal import Event
+from archive.facts.decisions import Close, EnterSummary
+from archive.facts.receipts import PatientKey
+from archive.journal.journal import Event
 from archive.model import Dossier, DossierState
 from ingest.retrieve.sender import Peer, Sent, send
 from lastgate.composing import compose_patient

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
-from archive.journal import Event
+from archive.journal.journal import Event
 from ingest.availability.notices import Notices
 from ingest.availability.notifying import Filed, Notifying
 from lastgate.committing import line_of

@@ -6,8 +6,8 @@ from datetime import date
 from importlib.metadata import version
 
 from archive.answers import sites_of
-from archive.delivery import parse_date
-from archive.journal import Event
+from archive.assembly.delivery import parse_date
+from archive.journal.journal import Event
 from archive.model import Dossier, PatientRecord
 from courses.organs import CourseDose, course_dose
 from lastgate.wiring import House

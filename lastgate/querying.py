@@ -1,6 +1,6 @@
 """Joins the query service with the index and the journal of a house."""
 
-from archive.journal import Event
+from archive.journal.journal import Event
 from ingest.query import Asked, FindService, FindSettings
 from lastgate.wiring import House
 

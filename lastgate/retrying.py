@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from archive.errors import Ambiguous, NotFound
 from archive.headers import Identifier
-from archive.journal import Event
+from archive.journal.journal import Event
 from ingest.filing.quarantine import Quarantine, QuarantineNote
 from ingest.judge import Judge, judge_again
 from ingest.spool.arrival import Arrival, Outcome

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from archive.errors import Ambiguous, NotFound
-from archive.journal import Event
+from archive.journal.journal import Event
 from archive.model import Dossier, Held
 from ingest.errors import BadPeer, IngestError
 from ingest.retrieve.courier import Courier, CourierPorts

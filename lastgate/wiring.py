@@ -11,16 +11,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archive.accounts import Accounts
-from archive.desk import Desk
+from archive.desk.accounts import Accounts
+from archive.desk.desk import Desk
 from archive.errors import Ambiguous, NotFound
-from archive.facts import FactStore, PatientKey
-from archive.gate import Gate
-from archive.journal import Journal
+from archive.facts.receipts import PatientKey
+from archive.facts.store import FactStore
+from archive.gate.gate import Gate
+from archive.journal.journal import Journal
 from archive.model import Dossier, PatientRecord
-from archive.places import Places
-from archive.signing import SigningKey
-from archive.vault import Vault
+from archive.signing.signing import SigningKey
+from archive.vault.places import Places
+from archive.vault.vault import Vault
 from lastgate.settings import Settings, SettingsError
 from search.base import Engine, Hit
 from search.kinds import Kind

@@ -10,9 +10,9 @@ from functools import partial
 from operator import attrgetter
 from typing import Any, Final
 
-from archive.attributes import ATTRIBUTES, OWN, RT_ATTRIBUTES, SEQUENCES, SHARED, Level
 from archive.headers import Attribute, InstanceHeader
 from archive.model import Held
+from archive.reading.attributes import ATTRIBUTES, OWN, RT_ATTRIBUTES, SEQUENCES, SHARED, Level
 
 Value = str | list[str] | list[dict[str, str]]
 

@@ -11,10 +11,12 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
-from archive.assembly import fold
-from archive.courses import CourseRules
-from archive.facts import Act, Decision, PatientFacts, PatientKey, Receipt, Source, patient_key
-from archive.gate import Gate
+from archive.assembly.courses import CourseRules
+from archive.assembly.fold import fold
+from archive.facts.decisions import Act, Decision
+from archive.facts.receipts import PatientKey, Receipt, Source, patient_key
+from archive.facts.store import PatientFacts
+from archive.gate.gate import Gate
 from archive.headers import (
     BeamHeader,
     DoseHeader,

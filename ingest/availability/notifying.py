@@ -15,8 +15,8 @@ from uuid import uuid4
 
 import structlog
 
-from archive.facts import RECEIPT, Receipt
-from archive.journal import Event
+from archive.facts.receipts import RECEIPT, Receipt
+from archive.journal.journal import Event
 from ingest.availability.notices import Notice, Notices
 from ingest.commitment.calling import Line, status_of
 from ingest.commitment.errors import NotTold, Unreachable

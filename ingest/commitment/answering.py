@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from archive.errors import ArchiveError
-from archive.journal import Event
+from archive.journal.journal import Event
 from ingest.commitment.errors import NotTold
 from ingest.commitment.evidence import Evidence, Findings, Reason, batches
 from ingest.commitment.references import Failure, Reference

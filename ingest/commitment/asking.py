@@ -11,7 +11,7 @@ import structlog
 from pydicom import Dataset
 from pynetdicom import evt
 
-from archive.journal import Event
+from archive.journal.journal import Event
 from ingest.commitment.calling import Line, status_of, syntax_of
 from ingest.commitment.errors import NotTold
 from ingest.commitment.references import Message, Reference, dataset_of, read_message

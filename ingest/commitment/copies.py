@@ -13,9 +13,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from archive import ocfl
-from archive.facts import PatientFacts, Receipt, Sealed
-from archive.vault import Vault
+from archive.facts.decisions import Sealed
+from archive.facts.receipts import Receipt
+from archive.facts.store import PatientFacts
+from archive.vault import ocfl
+from archive.vault.vault import Vault
 from storage.base import ObjectStore
 from storage.errors import DigestMismatch, ObjectMissing
 

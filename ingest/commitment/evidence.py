@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
-from archive.catalogue import distinct
-from archive.facts import FactStore, PatientFacts, PatientKey, Receipt
+from archive.assembly.catalogue import distinct
+from archive.facts.receipts import PatientKey, Receipt
+from archive.facts.store import FactStore, PatientFacts
 from ingest.commitment.copies import Copies, Copy
 from ingest.commitment.references import Failure, Reference
 

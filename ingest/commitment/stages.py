@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from archive.journal import Event
+from archive.journal.journal import Event
 from ingest.commitment.settings import CommitmentSettings
 from ingest.commitment.transactions import Stage, State, Transaction
 from ingest.patience import pause_after

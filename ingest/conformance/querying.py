@@ -5,7 +5,7 @@ from ingest.conformance import tables
 
 def querying() -> str:
     """Return the section on C-FIND."""
-    from archive.attributes import SEQUENCES
+    from archive.reading.attributes import SEQUENCES
     from ingest.query.models import LEVELS, MODELS, UNIQUE_KEYS, supported
     from ingest.query.service import FindSettings, FindStatus
     from ingest.status import StatusClass

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from archive.facts import PatientKey, Receipt
-from archive.journal import Event
+from archive.facts.receipts import PatientKey, Receipt
+from archive.journal.journal import Event
 from ingest.spool.arrival import Held, Outcome
 from ingest.spool.spool import SpoolFolder
 

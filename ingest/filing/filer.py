@@ -26,9 +26,9 @@ from uuid import uuid4
 
 import structlog
 
-from archive.describe import describe_document
 from archive.headers import InstanceHeader, PatientHeader
-from archive.journal import Event
+from archive.journal.journal import Event
+from archive.reading.describe import describe_document
 from ingest.dataset.limits import Limits
 from ingest.errors import FilerBusy, Undescribable
 from ingest.filing.aside import Aside

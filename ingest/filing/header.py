@@ -16,8 +16,8 @@ from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
-from archive.describe import describe
 from archive.headers import InstanceHeader
+from archive.reading.describe import describe
 from ingest.dataset.bytestream import InflatingSource
 from ingest.dataset.encoding import encoding_of
 from ingest.dataset.limits import Limits

@@ -5,7 +5,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from archive.facts import FactStore, PatientKey, Receipt
+from archive.facts.receipts import PatientKey, Receipt
+from archive.facts.store import FactStore
 from ingest.spool.arrival import Arrival
 
 FindInstances = Callable[[Collection[str]], Collection[PatientKey]]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from archive.facts import FactStore
-from archive.journal import Event
+from archive.facts.store import FactStore
+from archive.journal.journal import Event
 from ingest.filing.known import FindInstances
 from ingest.filing.untold import TellIndex
 from storage.base import ObjectStore

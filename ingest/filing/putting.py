@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, replace
 
-from archive.facts import PatientKey, Receipt, patient_key
+from archive.facts.receipts import PatientKey, Receipt, patient_key
 from archive.headers import InstanceHeader
-from archive.journal import Event
+from archive.journal.journal import Event
 from ingest.filing.known import KnownInstances, Ruling
 from ingest.filing.quarantine import put_file
 from ingest.spool.arrival import Arrival, Held, Outcome

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from pydantic import TypeAdapter
 
-from archive.facts import Source
+from archive.facts.receipts import Source
 from ingest.dataset.names import Names
 from ingest.spool.arrival import Arrival, Refusal
 from storage.base import LinksFiles, ObjectStore

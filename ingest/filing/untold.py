@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from archive.facts import PatientKey
+from archive.facts.receipts import PatientKey
 from ingest.spool.journal import connect
 
 _AT_ONCE: Final = 64

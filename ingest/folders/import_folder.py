@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 from uuid import uuid4
 
-from archive.facts import Source
+from archive.facts.receipts import Source
 from archive.headers import Identifier
 from ingest.dataset.part10 import find_dataset
 from ingest.errors import BadDataSet, ExecutablePreamble, NotTaken, TooLarge

@@ -11,7 +11,7 @@ from pynetdicom import AE, _config
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
-from archive.journal import Event
+from archive.journal.journal import Event
 from ingest.dataset.part10 import IMPLEMENTATION_CLASS_UID
 from ingest.node.connection import ConnectionLimits
 from ingest.node.guard import GuardedServer

@@ -8,7 +8,7 @@ from pydicom import Dataset
 from pynetdicom import evt
 from pynetdicom.association import Association
 
-from archive.facts import Source
+from archive.facts.receipts import Source
 from ingest.dataset.part10 import FileLayout, file_header
 from ingest.errors import IngestError, NotAllowed, OutOfResources, TooLarge
 from ingest.judge import Announced, judge_network

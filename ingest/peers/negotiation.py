@@ -7,7 +7,7 @@ from pynetdicom.acse import ACSE
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
 
-from archive.facts import Source
+from archive.facts.receipts import Source
 from ingest.errors import PeerRefused
 from ingest.peers.contexts import Answer, agree
 from ingest.peers.identity import certificate_of, readable, user_of

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from archive.journal import Event
+from archive.journal.journal import Event
 
 _BATCH_S: Final = 30.0
 _MOST_KINDS: Final = 100

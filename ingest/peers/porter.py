@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from archive.facts import Source
+from archive.facts.receipts import Source
 from ingest.errors import (
     HandshakeFailed,
     IngestError,

@@ -11,7 +11,7 @@ from pydicom import Dataset
 from pydicom.uid import UID
 from pynetdicom import evt
 
-from archive.journal import Event
+from archive.journal.journal import Event
 from ingest.procedures.steps import FINAL, Step, Steps, StepStatus
 from ingest.service import Context, Handler
 from ingest.status import error_comment

@@ -13,7 +13,7 @@ from typing import Final
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from archive.attributes import SEQUENCES, Level
+from archive.reading.attributes import SEQUENCES, Level
 from ingest.dataset.encoding import DEFLATED_LITTLE, EXPLICIT_BIG, IMPLICIT_LITTLE, LONG_VRS
 from ingest.query.charset import UTF_8, Encode, encoder
 from ingest.query.identifier import Key

@@ -12,7 +12,7 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.filereader import read_dataset
 from pydicom.sequence import Sequence
 
-from archive.attributes import Level
+from archive.reading.attributes import Level
 from ingest.dataset.encoding import DEFLATED_LITTLE, EXPLICIT_BIG, IMPLICIT_LITTLE
 from ingest.query.charset import decoded
 from ingest.query.errors import BadIdentifier, TooMuchAsked, UnreadableIdentifier

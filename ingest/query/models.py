@@ -6,7 +6,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from archive.attributes import ATTRIBUTES, RT_ATTRIBUTES, Level
+from archive.reading.attributes import ATTRIBUTES, RT_ATTRIBUTES, Level
 from search.attributes import TOLD_OF_STUDIES
 
 LEVELS: Final = tuple(Level)

@@ -6,7 +6,7 @@ Every condition holds for all documents that fit the key, and for few others.
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from archive.attributes import Level
+from archive.reading.attributes import Level
 from ingest.query.identifier import Identifier
 from ingest.query.ranges import date_bounds
 from search.conditions import (

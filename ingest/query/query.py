@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from archive.attributes import Level
+from archive.reading.attributes import Level
 from ingest.query.answers import Asked, Chosen, layout
 from ingest.query.errors import BadIdentifier
 from ingest.query.identifier import Identifier

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from archive.attributes import Level
+from archive.reading.attributes import Level
 from ingest.query.models import Source
 from search.attributes import Value
 from search.base import Engine, Hit

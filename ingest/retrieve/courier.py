@@ -8,9 +8,9 @@ from typing import Final
 
 import structlog
 
-from archive.facts import PatientKey, Receipt
-from archive.journal import Event
-from archive.places import Places
+from archive.facts.receipts import PatientKey, Receipt
+from archive.journal.journal import Event
+from archive.vault.places import Places
 from ingest.errors import NotSent
 from ingest.retrieve.outgoing import Sender, Sent
 from ingest.retrieve.parcel import Parcel

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from archive.catalogue import distinct
-from archive.facts import FactStore, PatientKey, Receipt, Sealed
+from archive.assembly.catalogue import distinct
+from archive.facts.decisions import Sealed
+from archive.facts.receipts import PatientKey, Receipt
+from archive.facts.store import FactStore
 from archive.model import Held
 from ingest.errors import BadIdentifier
 from ingest.retrieve.identifier import Level, Wanted

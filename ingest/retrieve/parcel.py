@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from archive.facts import Receipt
-from archive.places import Places
+from archive.facts.receipts import Receipt
+from archive.vault.places import Places
 from ingest.dataset.part10 import META_LIMIT, find_dataset
 from ingest.errors import NotSent
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from pydantic import TypeAdapter
 
-from archive.facts import PatientKey
+from archive.facts.receipts import PatientKey
 from ingest.patience import pause_after
 from storage.base import ObjectStore, Version
 from storage.errors import ObjectMissing, Replaced

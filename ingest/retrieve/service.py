@@ -11,9 +11,9 @@ import structlog
 from pynetdicom import evt
 
 from archive.errors import ArchiveError
-from archive.facts import Receipt
-from archive.journal import Event
-from archive.places import Places
+from archive.facts.receipts import Receipt
+from archive.journal.journal import Event
+from archive.vault.places import Places
 from ingest.errors import AssociationLost, BadIdentifier, BadMessage, IngestError, NotSent, UnknownDestination
 from ingest.node.connection import Connection
 from ingest.node.messages import Message

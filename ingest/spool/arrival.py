@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
-from archive.facts import Source
+from archive.facts.receipts import Source
 from archive.headers import Identifier
 from ingest.dataset.names import Names
 

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, BinaryIO, Final, Self, cast
 from uuid import uuid4
 
-from archive.facts import Source
+from archive.facts.receipts import Source
 from ingest.errors import TooLarge
 from ingest.judge import Judge
 from ingest.spool.arrival import Arrival, Held

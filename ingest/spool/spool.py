@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from archive.facts import Source
+from archive.facts.receipts import Source
 from ingest.dataset.limits import Limits
 from ingest.errors import SpoolFailed, SpoolFull
 from ingest.judge import Judge, judge_file

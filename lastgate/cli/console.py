@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from archive.accounts import Account
+    from archive.desk.accounts import Account
     from lastgate.wiring import House
 
 # Escape sequences, and marks that turn the direction of what follows.
@@ -91,7 +91,7 @@ def print_cases(title: str, cases: Iterable[tuple[str, Sequence[str]]], *, empty
 def house() -> "Iterator[House]":
     """Open the archive the settings name; what is refused to somebody goes to the journal."""
     from archive.errors import Refused
-    from archive.journal import Event
+    from archive.journal.journal import Event
     from lastgate.settings import load_settings
     from lastgate.wiring import open_house
 

@@ -244,7 +244,7 @@ def close(
     password_file: PasswordFile = None,
 ) -> None:
     """State that a course has ended."""
-    from archive.facts import Close
+    from archive.facts.decisions import Close
 
     with house() as opened:
         user = account(opened, as_user, password_file)
@@ -279,7 +279,7 @@ def deliver(
     password_file: PasswordFile = None,
 ) -> None:
     """State whether a plan without treatment records was delivered."""
-    from archive.facts import SetDeliveryState
+    from archive.facts.decisions import SetDeliveryState
 
     with house() as opened:
         user = account(opened, as_user, password_file)
@@ -299,8 +299,8 @@ def choose_dose(
 ) -> None:
     """Choose which dose grid of a plan counts (a physicist does)."""
     from archive.errors import NotFound, Refused
-    from archive.facts import ChooseDose
-    from archive.journal import Event
+    from archive.facts.decisions import ChooseDose
+    from archive.journal.journal import Event
 
     with house() as opened:
         user = account(opened, as_user, password_file)

@@ -25,8 +25,8 @@ def enter(
     password_file: PasswordFile = None,
 ) -> None:
     """Enter diagnosis, side effects, visits and the like for the summary of a course."""
-    from archive.facts import EnterSummary
-    from archive.journal import Event
+    from archive.facts.decisions import EnterSummary
+    from archive.journal.journal import Event
     from reports.entries import entries_as_mapping, entries_from_text
 
     entries = entries_from_text(read_text(file), is_json=file.suffix == ".json")

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from archive.facts import Close, PatientKey, Sealed
+from archive.facts.decisions import Close, Sealed
+from archive.facts.receipts import PatientKey
 from archive.model import Dossier, DossierState
-from archive.ocfl import object_folder
+from archive.vault.ocfl import object_folder
 from lastgate.reception import take_in
 from lastgate.sample import Department
 from lastgate.wiring import House

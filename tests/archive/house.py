@@ -6,14 +6,16 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-from archive.accounts import Account, Role
-from archive.desk import Desk
-from archive.facts import Close, FactStore, PatientKey
-from archive.gate import Gate
+from archive.desk.accounts import Account, Role
+from archive.desk.desk import Desk
+from archive.facts.decisions import Close
+from archive.facts.receipts import PatientKey
+from archive.facts.store import FactStore
+from archive.gate.gate import Gate
 from archive.headers import InstanceHeader
-from archive.journal import Journal
+from archive.journal.journal import Journal
 from archive.model import Dossier
-from archive.vault import Vault
+from archive.vault.vault import Vault
 from storage.base import ObjectStore
 from storage.filesystem import FilesystemStore
 from tests.archive.stores import clock, signing_key

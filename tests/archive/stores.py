@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from archive.signing import SigningKey
+from archive.signing.signing import SigningKey
 from storage.base import ObjectStore
 from storage.filesystem import FilesystemStore
 

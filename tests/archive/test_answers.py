@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from archive.answers import dossier_answer, iso_date, patient_answer, sites_of
-from archive.facts import Act, Close
+from archive.facts.decisions import Act, Close
 from tests.factories import (
     MONDAY,
     course,

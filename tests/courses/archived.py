@@ -7,13 +7,15 @@ from pathlib import Path
 
 from pydicom import Dataset, dcmread
 
-from archive.assembly import fold
-from archive.describe import describe
-from archive.facts import Act, FactStore, PatientFacts, Receipt, patient_key
-from archive.gate import Gate
+from archive.assembly.fold import fold
+from archive.facts.decisions import Act
+from archive.facts.receipts import Receipt, patient_key
+from archive.facts.store import FactStore, PatientFacts
+from archive.gate.gate import Gate
 from archive.model import PatientRecord
-from archive.places import Places
-from archive.vault import Vault
+from archive.reading.describe import describe
+from archive.vault.places import Places
+from archive.vault.vault import Vault
 from courses.reading import Reader
 from lastgate.sample import SamplePatient
 from storage.base import ObjectStore

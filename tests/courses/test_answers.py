@@ -11,7 +11,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import UID
 
-from archive.facts import SetDeliveryState
+from archive.facts.decisions import SetDeliveryState
 from archive.uids import own_uid
 from courses.answers import composite_answer, dvh_answer, histograms, structures_of
 from courses.composite import compose

@@ -11,7 +11,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import UID
 from scipy.interpolate import RegularGridInterpolator
 
-from archive.facts import SetDeliveryState
+from archive.facts.decisions import SetDeliveryState
 from archive.uids import own_uid
 from courses.composite import Composite, PlanShare, compose
 from courses.errors import BadReference, NothingToSum

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from archive.facts import Act, ChooseDose, SetDeliveryState
+from archive.facts.decisions import Act, ChooseDose, SetDeliveryState
 from archive.headers import InstanceHeader
 from archive.model import DeliveryState, Plan
 from courses.delivered import DeliveredDose, NotSummed, delivered_dose

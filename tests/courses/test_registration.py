@@ -15,8 +15,8 @@ from pydicom.uid import (
     SpatialRegistrationStorage,
 )
 
-from archive.catalogue import distinct
-from archive.facts import Receipt
+from archive.assembly.catalogue import distinct
+from archive.facts.receipts import Receipt
 from archive.model import Held
 from courses.registration import Mapping, NoMapping, mapping, registrations_of
 from lastgate.sample import Department

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from archive.facts import FactStore
+from archive.facts.store import FactStore
 from ingest.dataset.part10 import find_dataset
 from ingest.filing.filer import Filer
 from ingest.filing.ports import Ports

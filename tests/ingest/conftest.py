@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from archive.facts import FactStore, PatientKey, Receipt
-from archive.journal import Event
+from archive.facts.receipts import PatientKey, Receipt
+from archive.facts.store import FactStore
+from archive.journal.journal import Event
 from ingest.filing.filer import Filer
 from ingest.filing.ports import Ports
 from ingest.filing.reader import HeaderReader

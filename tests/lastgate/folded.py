@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pydicom
 
-from archive.assembly import fold
-from archive.describe import describe
-from archive.facts import Close, Decision, PatientFacts, PatientKey, Receipt, Source
-from archive.gate import Gate
+from archive.assembly.fold import fold
+from archive.facts.decisions import Close, Decision
+from archive.facts.receipts import PatientKey, Receipt, Source
+from archive.facts.store import PatientFacts
+from archive.gate.gate import Gate
 from archive.model import Dossier
+from archive.reading.describe import describe
 from lastgate.sample import Department, SampleCourse, SamplePatient
 
 _WHEN = datetime(2026, 11, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from archive.facts import Close
+from archive.facts.decisions import Close
 from archive.model import Dossier
 from ingest.commitment.references import Reference
 from ingest.commitment.transactions import Asked, Transactions

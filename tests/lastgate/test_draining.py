@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from archive.errors import FactDamaged
-from archive.facts import FactStore
+from archive.facts.store import FactStore
 from ingest.folders.import_folder import import_paths
 from lastgate.draining import drain
 from lastgate.reception import spool_of

@@ -15,12 +15,13 @@ import pytest
 from pydantic import TypeAdapter
 
 from archive import headers
-from archive.accounts import _BOOK
-from archive.facts import DECISION, RECEIPT, Act, Close
+from archive.desk.accounts import _BOOK
+from archive.facts.decisions import DECISION, Act, Close
+from archive.facts.receipts import RECEIPT
 from archive.headers import InstanceHeader
-from archive.journal import Event
+from archive.journal.journal import Event
 from archive.model import Dossier
-from archive.vault import _PLAN
+from archive.vault.vault import _PLAN
 from courses.answers import composite_answer, dvh_answer
 from courses.composite import compose
 from ingest.availability.notices import _NOTICE, Notice, Notices

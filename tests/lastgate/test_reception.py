@@ -11,7 +11,7 @@ from queue import Queue
 import pytest
 import structlog
 
-from archive.facts import Receipt
+from archive.facts.receipts import Receipt
 from archive.headers import Identifier
 from ingest.filing.filer import Filer
 from ingest.retrieve.sender import Peer, send

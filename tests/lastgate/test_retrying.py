@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from archive.facts import Receipt, Source
+from archive.facts.receipts import Receipt, Source
 from ingest.dataset.part10 import FileLayout, file_header
 from ingest.errors import Undescribable
 from ingest.filing.quarantine import Quarantine

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from archive.facts import Receipt
+from archive.facts.receipts import Receipt
 from ingest.retrieve.sender import Peer, Sent, send
 from lastgate.reception import filer_of
 from tests.acceptance import dcmtk

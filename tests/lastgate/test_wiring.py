@@ -10,8 +10,8 @@ import pytest
 from moto import mock_aws
 
 from archive.errors import Ambiguous, NotFound
-from archive.facts import PatientKey
-from archive.journal import Event
+from archive.facts.receipts import PatientKey
+from archive.journal.journal import Event
 from lastgate.reception import take_in
 from lastgate.sample import Department
 from lastgate.settings import IndexSettings, NodeSettings, Settings, SettingsError, StoreSettings

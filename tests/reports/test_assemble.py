@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from archive.facts import Close, PatientKey, Receipt, Source
+from archive.facts.decisions import Close
+from archive.facts.receipts import PatientKey, Receipt, Source
 from archive.headers import (
     BeamHeader,
     FractionGroup,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from archive.answers import dossier_answer
-from archive.facts import Act
+from archive.facts.decisions import Act
 from archive.headers import InstanceHeader
 from archive.model import PatientRecord
 from search.documents import Document, body_text

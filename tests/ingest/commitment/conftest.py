@@ -13,8 +13,8 @@ from pydicom import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 
-from archive.facts import PatientKey
-from archive.vault import Vault
+from archive.facts.receipts import PatientKey
+from archive.vault.vault import Vault
 from ingest.commitment.answering import Answering, Ports
 from ingest.commitment.asking import Answers
 from ingest.commitment.calling import Line

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from archive.facts import FactStore
+from archive.facts.store import FactStore
 from ingest.commitment.errors import DuplicateTransaction
 from ingest.commitment.evidence import Evidence
 from ingest.commitment.references import Failure, Reference

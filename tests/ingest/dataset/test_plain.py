@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
 
-from archive.facts import Source
+from archive.facts.receipts import Source
 from ingest.dataset.limits import Limits
 from ingest.dataset.part10 import FileLayout, find_dataset
 from ingest.dataset.walker import Walker

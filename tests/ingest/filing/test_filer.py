@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from archive.facts import PatientKey, patient_key
+from archive.facts.receipts import PatientKey, patient_key
 from archive.headers import Identifier
 from ingest.dataset.limits import Limits
 from ingest.errors import FilerBusy, NotFiledInTime, Undescribable

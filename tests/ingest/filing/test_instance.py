@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from archive.facts import Source
+from archive.facts.receipts import Source
 from ingest.dataset.limits import Limits
 from ingest.dataset.part10 import FileLayout, file_header
 from ingest.dataset.walker import Walker

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from archive.journal import Event
+from archive.journal.journal import Event
 from ingest.node import Node, NodeSettings
 from ingest.peers import PeerRule, Peers
 from ingest.peers.rules import UnknownPeers

@@ -2,7 +2,7 @@
 
 import threading
 
-from archive.journal import Event
+from archive.journal.journal import Event
 from ingest.peers.identity import readable
 from ingest.peers.notices import Notices
 

@@ -10,10 +10,11 @@ from pydicom import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 
-from archive.assembly import fold
-from archive.describe import describe
-from archive.facts import PatientFacts, Receipt, Source, patient_key
-from archive.gate import Gate
+from archive.assembly.fold import fold
+from archive.facts.receipts import Receipt, Source, patient_key
+from archive.facts.store import PatientFacts
+from archive.gate.gate import Gate
+from archive.reading.describe import describe
 from search.projection import documents
 from search.refresh import PatientFold
 

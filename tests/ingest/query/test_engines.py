@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from pydicom import Dataset
 
-from archive.attributes import Level
+from archive.reading.attributes import Level
 from ingest.query.identifier import Identifier, read_identifier
 from ingest.query.models import MODELS
 from ingest.query.query import Behaviour, Search

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from archive import places as places_module
-from archive.places import Places
+from archive.vault import places as places_module
+from archive.vault.places import Places
 from ingest.dataset.part10 import file_header
 from ingest.errors import AssociationLost, NotSent
 from ingest.node.wire import StoreRequest, StoreResponse, command_pdus, parse_command, parse_pdvs

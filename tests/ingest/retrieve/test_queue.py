@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from archive.facts import PatientKey, Receipt
-from archive.journal import Event
-from archive.places import Places
+from archive.facts.receipts import PatientKey, Receipt
+from archive.journal.journal import Event
+from archive.vault.places import Places
 from ingest.errors import NotSent
 from ingest.retrieve.courier import Courier, CourierPorts
 from ingest.retrieve.outgoing import Sent

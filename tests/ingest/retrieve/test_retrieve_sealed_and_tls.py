@@ -10,7 +10,7 @@ from pynetdicom import AE, _config, build_role, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet  # type: ignore[attr-defined]
 
-from archive.facts import Close
+from archive.facts.decisions import Close
 from ingest.peers.tls import TlsFiles
 from lastgate.reception import receiving, take_in
 from lastgate.sample import Department

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from archive.facts import Source
+from archive.facts.receipts import Source
 from ingest.errors import SpoolFailed
 from ingest.spool import laying_out
 from ingest.spool.log import PAGE_BYTES, Extent, SpoolLog, joined

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from archive.facts import Source
+from archive.facts.receipts import Source
 from ingest.dataset.limits import Limits
 from ingest.errors import SpoolFailed, SpoolFull, TooLarge
 from ingest.judge import judge_file

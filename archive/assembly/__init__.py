@@ -1,0 +1,1 @@
+"""Folds the facts of a patient into dossiers."""

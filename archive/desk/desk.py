@@ -1,0 +1,306 @@
+"""The desk: where people settle things about dossiers, each act signed, stored as a fact and journalled.
+
+An act is answered after its fact is stored; the index is refreshed through
+the port `on_facts`.
+"""
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from archive.assembly.courses import CourseRules
+from archive.assembly.fold import fold
+from archive.dates import parse_date
+from archive.desk.accounts import Account
+from archive.errors import Ambiguous, FactClash, NotFound, Refused
+from archive.facts.decisions import DECISION, Act, ChooseDose, Close, Decision, Sealed, SetDeliveryState, Waive
+from archive.facts.receipts import PatientKey
+from archive.facts.store import FactStore, PatientFacts
+from archive.gate.gate import Gate
+from archive.journal.journal import Event, Journal
+from archive.model import Dossier, DossierState, Finding, PatientRecord, Severity
+from archive.signing.signing import SigningKey, is_signed
+from archive.vault.seal import sealing_plan
+from archive.vault.vault import SealingPlan, Vault
+
+_CLINICAL = frozenset({"file-manager", "physicist", "doctor"})
+# An administrator keeps the machine and has no say about patients : which dose grid counts is physics.
+_MAY_SETTLE: dict[type[Act], frozenset[str]] = {ChooseDose: frozenset({"physicist"})}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Where people settle things.
+
+    Parameters
+    ----------
+    on_facts
+        Called with the patient's key after every new fact.
+    clock
+        Returns the time as aware UTC.
+    retain
+        Until when a sealed version is kept at least, by the dossier; None where nothing is locked.
+    """
+
+    facts: FactStore
+    gate: Gate
+    vault: Vault
+    journal: Journal
+    key: SigningKey
+    clock: Callable[[], datetime]
+    on_facts: Callable[[PatientKey], None]
+    retain: Callable[[Dossier], datetime | None]
+    rules: CourseRules = field(default_factory=CourseRules)
+
+    def record(self, key: PatientKey) -> PatientRecord:
+        """Fold the facts of a patient as they are now."""
+        return self._fold(self.facts.read(key))
+
+    def dossier(self, key: PatientKey, name: str) -> Dossier:
+        """Return a patient's dossier by its id, an alias or the beginning of one.
+
+        Raises
+        ------
+        NotFound, Ambiguous
+            No dossier, or several, begin so.
+        """
+        return _pick(self.record(key), name)
+
+    def waive(self, key: PatientKey, name: str, finding_id: str, *, reason: str, account: Account) -> Finding:
+        """Sign that a finding may stand, and return it as it reads now.
+
+        Raises
+        ------
+        Refused
+            The reason is empty, or this role may not waive this finding.
+        FactClash
+            Somebody else settled something while this person was looking.
+        """
+        facts = self.facts.read(key)
+        dossier = _pick(self._fold(facts), name)
+        finding = _pick_finding(dossier, finding_id)
+        _refuse_waiver(finding, reason, account)
+        act = Waive(
+            code=finding.code,
+            subject=finding.subject,
+            plan_uids=dossier.plan_uids,
+            message=finding.message,
+            reason=reason.strip(),
+        )
+        event = Event(act="sign", account=account.name, subject=_named(dossier, finding))
+        self.settle(key, act, account=account, event=event, seen=facts)
+        return _pick_finding(self.dossier(key, dossier.id), finding.id)
+
+    def close(self, key: PatientKey, name: str, act: Close, *, account: Account) -> Dossier:
+        """State that a course has ended; `act` needs no plan UIDs, they are those of the dossier.
+
+        Raises
+        ------
+        Refused
+            The dossier is sealed, the date is none, or it did not end as planned and no reason is given.
+        """
+        facts = self.facts.read(key)
+        dossier = _pick(self._fold(facts), name)
+        if dossier.state is DossierState.SEALED:
+            raise Refused("The dossier is sealed", hint="It was closed before it was sealed.")
+        if parse_date(act.last_date) is None:
+            raise Refused(f"{act.last_date!r} is no day", hint="Write it as DA, such as 20260331.")
+        if act.outcome != "completed" and not act.reason.strip():
+            raise Refused(f"The course ended as {act.outcome!r} without a reason", hint="Say why: --reason TEXT")
+        whole = replace(act, plan_uids=dossier.plan_uids)
+        event = Event(act="close", account=account.name, subject={"dossier": dossier.id, "outcome": act.outcome})
+        self.settle(key, whole, account=account, event=event, seen=facts)
+        return self.dossier(key, dossier.id)
+
+    def state_delivery(self, key: PatientKey, name: str, act: SetDeliveryState, *, account: Account) -> Dossier:
+        """State whether a plan without treatment records was delivered.
+
+        Raises
+        ------
+        Refused
+            The reason is empty, the dossier is sealed, or records of the plan say that it was delivered.
+        """
+        facts = self.facts.read(key)
+        dossier = _pick(self._fold(facts), name)
+        plan = next((plan for plan in dossier.plans if plan.uid == act.plan_uid), None)
+        if plan is None:
+            raise NotFound("The dossier has no such plan")
+        if not act.reason.strip():
+            raise Refused("A statement needs a reason", hint="Say why: --reason TEXT")
+        if dossier.state is DossierState.SEALED:
+            raise Refused("The dossier is sealed", hint="What was delivered was settled before it was sealed.")
+        if plan.fractions and not act.delivered:
+            raise Refused(
+                f"{len(plan.fractions)} recorded fraction(s) say that the plan was delivered",
+                hint="If the records are wrong, have them corrected at the machine; a statement does not undo them.",
+            )
+        subject = {"dossier": dossier.id, "plan": act.plan_uid, "delivered": act.delivered}
+        event = Event(act="deliver", account=account.name, subject=subject)
+        self.settle(key, act, account=account, event=event, seen=facts)
+        return self.dossier(key, dossier.id)
+
+    def seal(self, key: PatientKey, name: str, *, account: Account) -> Dossier:
+        """Seal a ready dossier, or add what came late to a sealed one as its next version.
+
+        A seal that was begun and interrupted, by whomever, is brought to its end first.
+
+        Raises
+        ------
+        Refused
+            Something still holds it at the gate.
+        SealBroken
+            The vault holds another version than the facts tell.
+        """
+        _refuse_role(account, _CLINICAL, "seal")
+        if self._finish_begun(key, self.dossier(key, name)):
+            dossier = self.dossier(key, name)
+            if not dossier.late:
+                return dossier
+        self.journal.flush()
+        facts = self.facts.read(key)
+        dossier = _pick(self._fold(facts), name)
+        plan = sealing_plan(
+            dossier,
+            facts.decisions,
+            self.vault.inventory(dossier.id),
+            account=account.name,
+            role=account.role,
+            made_at=self.clock(),
+            heads=self.journal.heads(),
+            key=self.key,
+        )
+        self.finish(key, self.vault.settle(plan), dossier)
+        return self.dossier(key, dossier.id)
+
+    def resume(self) -> int:
+        """Bring seals to their end that a crash interrupted, and return how many there were."""
+        count = 0
+        for plan in self.vault.unfinished():
+            self.finish(plan.patient_key, plan, self.dossier(plan.patient_key, plan.dossier))
+            count += 1
+        return count
+
+    def finish(self, key: PatientKey, plan: SealingPlan, dossier: Dossier) -> None:
+        """Carry out the plan of a seal and record it, whoever began it."""
+        version_ids = self.vault.carry_out(plan, retain_until=self.retain(dossier))
+        act = Sealed(
+            dossier=plan.dossier,
+            version=plan.version,
+            plan_uids=plan.plan_uids,
+            file_sha256s=plan.file_sha256s,
+            dossier_sha256=hashlib.sha256(plan.dossier_json.encode()).hexdigest(),
+            version_ids=version_ids,
+        )
+        event = Event(act="seal", account=plan.account, subject={"dossier": plan.dossier, "version": plan.version})
+        while True:
+            facts = self.facts.read(key)
+            if _is_recorded(plan, facts):
+                return
+            with suppress(FactClash):  # somebody else's act about this patient: it has no bearing on what was sealed
+                self._store(key, act, facts, name=plan.account, role=plan.role, event=event)
+
+    def settle(
+        self, key: PatientKey, act: Act, *, account: Account, event: Event, seen: PatientFacts | None = None
+    ) -> Decision:
+        """Store what a person settled as a signed fact, journal it and refresh the index.
+
+        Parameters
+        ----------
+        seen
+            The facts this person looked at; as they are now if None.
+
+        Raises
+        ------
+        Refused
+            This role may not settle that.
+        FactClash
+            Somebody else settled something about this patient since.
+        """
+        _refuse_role(account, _MAY_SETTLE.get(type(act), _CLINICAL), act.act)
+        facts = self.facts.read(key) if seen is None else seen
+        return self._store(key, act, facts, name=account.name, role=account.role, event=event)
+
+    def _fold(self, facts: PatientFacts) -> PatientRecord:
+        return fold(facts, gate=self.gate, rules=self.rules)
+
+    def _finish_begun(self, key: PatientKey, dossier: Dossier) -> bool:
+        facts = self.facts.read(key)
+        names = (dossier.id, *dossier.aliases)
+        begun = [plan for name in names for plan in self.vault.begun(name) if not _is_recorded(plan, facts)]
+        for plan in begun:
+            self.finish(key, plan, dossier)
+        return bool(begun)
+
+    def _store(self, key: PatientKey, act: Act, facts: PatientFacts, *, name: str, role: str, event: Event) -> Decision:
+        unsigned = Decision(number=_next(facts), made_at=self.clock(), account=name, role=role, what=act)
+        decision = replace(unsigned, signature=self.key.sign(signed_body(unsigned)), public_key=self.key.public_key)
+        self.facts.write_decision(key, decision)
+        self.journal.append(event)
+        self.on_facts(key)
+        return decision
+
+
+def signed_body(decision: Decision) -> dict[str, object]:
+    """Return what the signature of a decision covers: everything but the signature and its key."""
+    body: dict[str, object] = DECISION.dump_python(decision, mode="json")
+    return {name: value for name, value in body.items() if name not in {"signature", "public_key"}}
+
+
+def is_genuine(decision: Decision) -> bool:
+    """Return whether a decision is what was signed; whose the key is, `archive.signing.keys.KeyRing` tells."""
+    return is_signed(signed_body(decision), signature=decision.signature, public_key=decision.public_key)
+
+
+def _is_recorded(plan: SealingPlan, facts: PatientFacts) -> bool:
+    recorded = [one.what for one in facts.decisions if isinstance(one.what, Sealed)]
+    return any(one.dossier == plan.dossier and one.version == plan.version for one in recorded)
+
+
+def _next(facts: PatientFacts) -> int:
+    return max((decision.number for decision in facts.decisions), default=0) + 1
+
+
+def _pick(record: PatientRecord, name: str) -> Dossier:
+    fitting = [one for one in record.dossiers if any(known.startswith(name) for known in (one.id, *one.aliases))]
+    if not fitting:
+        raise NotFound(f"There is no dossier {name!r}")
+    if len(fitting) > 1:
+        raise Ambiguous(f"{name!r} fits {len(fitting)} dossiers")
+    return fitting[0]
+
+
+def _pick_finding(dossier: Dossier, name: str) -> Finding:
+    """Return a finding by its id, or by its code where there is only one of it."""
+    fitting = [one for one in dossier.findings if one.id == name]
+    fitting = fitting or [one for one in dossier.findings if one.code == name]
+    if not fitting:
+        raise NotFound(f"The dossier has no finding {name!r}", hint="Run `lastgate gate DOSSIER` to see what it has.")
+    if len(fitting) > 1:
+        raise Ambiguous(f"There are {len(fitting)} findings {name}", hint="Name it with its ending, as gate shows.")
+    return fitting[0]
+
+
+def _refuse_role(account: Account, allowed: frozenset[str], doing: str) -> None:
+    if account.role not in allowed:
+        hint = f"Ask a {' or a '.join(sorted(allowed))}."
+        raise Refused(f"{account.name!r} is {account.role} and may not {doing.replace('-', ' ')}", hint=hint)
+
+
+def _refuse_waiver(finding: Finding, reason: str, account: Account) -> None:
+    if not reason.strip():
+        raise Refused("A waiver needs a reason", hint="Say why: --reason TEXT")
+    if not finding.waivable_by:
+        raise Refused(f"{finding.code} can't be waived", hint=finding.fix)
+    if account.role not in finding.waivable_by:
+        allowed = (
+            " and a ".join(finding.waivable_by)
+            if finding.severity is Severity.URGENT
+            else " or a ".join(finding.waivable_by)
+        )
+        raise Refused(f"A {account.role} may not sign {finding.code}", hint=f"Ask a {allowed}.")
+
+
+def _named(dossier: Dossier, finding: Finding) -> dict[str, object]:
+    return {"dossier": dossier.id, "finding": finding.id}

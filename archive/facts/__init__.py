@@ -1,0 +1,1 @@
+"""Facts: write-once objects from which dossiers are folded."""

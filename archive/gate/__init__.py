@@ -1,0 +1,1 @@
+"""The gate: what a dossier still lacks."""

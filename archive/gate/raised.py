@@ -1,0 +1,57 @@
+"""What a gate rule sees beside the dossier, and what it yields."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from archive.assembly.courses import CourseRules, Interval
+from archive.facts.decisions import Decision
+from archive.model import Dossier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a rule may know beside the dossier itself.
+
+    Parameters
+    ----------
+    by_frame
+        UIDs of instances that only their frame of reference ties to the dossier.
+    neighbours
+        First and last days of the patient's other courses.
+    decisions
+        All decisions about the patient.
+    rules
+        Settings of the grouping into courses.
+    """
+
+    by_frame: frozenset[str] = frozenset()
+    neighbours: tuple[Interval, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    rules: CourseRules = field(default_factory=CourseRules)
+
+
+class Term(str):
+    """A word among the figures of a finding, such as ``birth-date``; ``terms.toml`` says it in each language."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raised:
+    """A finding before it has words: a code, the figures of its text, and the instances it is about.
+
+    Parameters
+    ----------
+    subject
+        UID of what lacks something; empty for the dossier as a whole.
+    params
+        Figures and names as they stand in the data, and `Term` for anything that is said in a language.
+    """
+
+    code: str
+    subject: str = ""
+    params: Mapping[str, object] = field(default_factory=dict)
+    instance_uids: tuple[str, ...] = ()
+
+
+Rule = Callable[[Dossier, Surroundings], Iterator[Raised]]

@@ -1,0 +1,1 @@
+"""The journal: who did what, in an unbroken chain."""

@@ -1,0 +1,302 @@
+"""The journal: the append-only, hash-chained record of who did what.
+
+One chain per node under ``journal/<node>/<epoch>/<sequence>.jsonl``. Every
+line carries the SHA-256 over the hash of the line before and its own canonical
+JSON, so nothing can be changed, dropped or put in between without breaking the
+chain; signed heads in ``site/journal/`` name a missing tail. Events wait in a
+durable outbox on the node's own disk until a segment is closed. Nothing is
+rebuilt from the journal: it is evidence.
+"""
+
+import fcntl
+import json
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from archive.errors import ChainBroken
+from archive.journal.chain import START, Chain, link, parsed
+from archive.journal.outbox import Outbox
+from archive.signing.keys import KeyRing
+from archive.signing.signing import SigningKey, canonical, is_signed
+from storage.base import ObjectStore
+from storage.documents import put_document
+from storage.errors import ObjectMissing
+
+SEGMENT_EVENTS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something somebody did.
+
+    Parameters
+    ----------
+    act
+        ``receive``, ``view``, ``sign``, ``close``, ``seal``, ``print``, ``send``, ``refuse``, ...
+    account
+        Who; the AE title for what came over the network.
+    subject
+        What it was done to: ids and UIDs.
+    """
+
+    act: str
+    account: str
+    subject: Mapping[str, object] = field(default_factory=dict)
+    outcome: str = "done"
+
+
+class Journal:
+    """Appends to the chain of one node and checks the chains of all.
+
+    Parameters
+    ----------
+    locked
+        Store of the segments (with Object Lock where there is one).
+    site
+        Store of the signed heads and of the nodes' public keys.
+    outbox
+        SQLite file on the node's own disk.
+    retain
+        Until when a segment closed now is locked; None where nothing is.
+    """
+
+    def __init__(
+        self,
+        *,
+        locked: ObjectStore,
+        site: ObjectStore,
+        node: str,
+        outbox: Path,
+        key: SigningKey,
+        clock: Callable[[], datetime],
+        retain: Callable[[], datetime | None] = lambda: None,
+    ) -> None:
+        self._locked = locked
+        self._site = site
+        self._node = node
+        self._outbox = Outbox(outbox)
+        self._lock_path = outbox.with_suffix(".lock")
+        self._key = key
+        self._keys = KeyRing(site)
+        self._clock = clock
+        self._retain = retain
+
+    def append(self, *events: Event) -> None:
+        """Record events; they survive a power cut when this returns, and join the chain at the next `flush`."""
+        at = self._clock().isoformat()
+        lines = [
+            {
+                "at": at,
+                "act": event.act,
+                "account": event.account,
+                "outcome": event.outcome,
+                "subject": dict(event.subject),
+            }
+            for event in events
+        ]
+        self._outbox.append([json.dumps(line, ensure_ascii=False) for line in lines])
+
+    def close(self) -> None:
+        """Let go of the outbox; it is opened again when it is needed."""
+        self._outbox.close()
+
+    def flush(self) -> int:
+        """Chain all waiting events into closed segments and return how many there were."""
+        with self._alone(), self._outbox.opened() as outbox:
+            self._keys.publish(self._key, node=self._node, at=self._clock())
+            epoch = self._epoch(outbox)
+            chained = 0
+            while True:
+                last = self._last_segment(epoch)
+                outbox.execute("DELETE FROM events WHERE id <= ?", (last.through,))
+                outbox.commit()
+                rows = outbox.execute("SELECT id, body FROM events ORDER BY id LIMIT ?", (SEGMENT_EVENTS,)).fetchall()
+                if not rows:
+                    self._mend_head(epoch, last)
+                    return chained
+                self._close_segment(epoch, last, rows)
+                chained += len(rows)
+
+    def heads(self) -> dict[str, dict[str, Any]]:
+        """Return the newest signed head of every node's chain, by node.
+
+        Raises
+        ------
+        ChainBroken
+            A head can't be read.
+        """
+        found = {}
+        for stat in self._site.list("site/journal/"):
+            head = parsed(stat.key, self._site.read_bytes(stat.key))
+            if stat.key != _head_key(str(head.get("node"))):
+                raise ChainBroken(f"{stat.key} is not the head of that node's journal")
+            found[str(head["node"])] = head
+        return found
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Yield all chained events of all nodes, node by node in order."""
+        for stat in self._locked.list("journal/"):
+            for line in self._locked.read_bytes(stat.key).splitlines():
+                entry = parsed(stat.key, line)
+                if "act" in entry:
+                    yield {"node": stat.key.split("/")[1], **entry}
+
+    def verify(self) -> int:
+        """Check every chain from its first line to its signed head and return the number of events.
+
+        Nodes may go on writing meanwhile. One segment may lie beyond the
+        head: it is closed before the head is signed.
+
+        Raises
+        ------
+        ChainBroken
+            A line was changed, is missing or was put in between, a head does
+            not fit or is not signed by its node, or another node has seen more.
+        """
+        heads = self.heads()
+        chains: dict[str, Chain] = {}
+        read = self._follow(chains, ())
+        seen = [(node, other) for node, chain in chains.items() for other in chain.seen]
+        last = {node: chain.sequence for node, chain in chains.items()}
+        for node, head in heads.items():
+            self._check_head(node, head, chains.get(node, Chain()))
+        signed = {node: int(head["sequence"]) for node, head in self.heads().items()}
+        for node, sequence in last.items():
+            if sequence > signed.get(node, 0) + 1:
+                raise ChainBroken(f"The journal of node {node!r} goes on after its signed head")
+        self._follow(chains, read)
+        for witness, (node, end) in seen:
+            if node not in chains or end not in chains[node].ends.values():
+                raise ChainBroken(f"The journal of node {node!r} lacks what node {witness!r} has seen of it")
+        return sum(chain.events for chain in chains.values())
+
+    def _follow(self, chains: dict[str, Chain], done: Collection[str]) -> set[str]:
+        """Read the segments that are not `done` into their nodes' chains and return the keys of all there are."""
+        keys = [stat.key for stat in self._locked.list("journal/")]
+        for key in keys:
+            if key not in done:
+                node = key.split("/")[1]
+                chains.setdefault(node, Chain()).follow(key, self._locked.read_bytes(key))
+        return set(keys)
+
+    def _check_head(self, node: str, head: dict[str, Any], chain: Chain) -> None:
+        body = {name: value for name, value in head.items() if name not in {"signature", "public_key"}}
+        public_key = head.get("public_key", "")
+        if not is_signed(body, signature=head.get("signature", ""), public_key=public_key):
+            raise ChainBroken(f"The head of the journal of node {node!r} is not what was signed")
+        if self._keys.owner(public_key) != node:
+            raise ChainBroken(f"The head of the journal of node {node!r} is signed by a key that is not this node's")
+        if chain.ends.get(head["sequence"]) != head["hash"]:
+            raise ChainBroken(f"The journal of node {node!r} does not hold what its signed head names")
+
+    def _close_segment(self, epoch: int, last: "_Segment", rows: Sequence[tuple[int, str]]) -> None:
+        sequence = last.sequence + 1
+        others = {node: head["hash"] for node, head in self.heads().items() if node != self._node}
+        header = {
+            "format": "lastgate/journal/1",
+            "node": self._node,
+            "epoch": epoch,
+            "sequence": sequence,
+            "previous": last.hash,
+            "heads": others,
+            "through": rows[-1][0],
+        }
+        lines, end = [], last.hash
+        for entry in (header, *(json.loads(body) for _, body in rows)):
+            end = link(end, entry)
+            lines.append(json.dumps({**entry, "hash": end}, ensure_ascii=False, separators=(",", ":")))
+        body = ("\n".join(lines) + "\n").encode()
+        name = self._segment_key(epoch, sequence)
+        version = put_document(self._locked, name, body)
+        until = self._retain()
+        if until is not None:
+            self._locked.retain_until(version, until)
+        self._sign_head(epoch, sequence, end)
+
+    def _mend_head(self, epoch: int, last: "_Segment") -> None:
+        """Sign the head again where a crash came between a segment and its head."""
+        head = self.heads().get(self._node)
+        if last.sequence and (head is None or head["hash"] != last.hash):
+            self._sign_head(epoch, last.sequence, last.hash)
+
+    def _sign_head(self, epoch: int, sequence: int, end: str) -> None:
+        head: dict[str, object] = {
+            "format": "lastgate/journal-head/1",
+            "node": self._node,
+            "epoch": epoch,
+            "sequence": sequence,
+            "hash": end,
+        }
+        signed = {**head, "signature": self._key.sign(head), "public_key": self._key.public_key}
+        key = _head_key(self._node)
+        try:
+            version = self._site.stat(key).version
+        except ObjectMissing:
+            version = None
+        self._site.replace_if_match(key, canonical(signed) + b"\n", expected=version)
+
+    def _last_segment(self, epoch: int) -> "_Segment":
+        newest = self._newest_key(epoch)
+        if newest is None:
+            return _Segment(sequence=0, hash=START, through=0)
+        lines = self._locked.read_bytes(newest).splitlines()
+        header, end = parsed(newest, lines[0]), parsed(newest, lines[-1])["hash"]
+        # Rows of an outbox that was lost with its disk were counted in another epoch.
+        through = header["through"] if header["epoch"] == epoch else 0
+        return _Segment(sequence=header["sequence"], hash=end, through=through)
+
+    def _newest_key(self, epoch: int) -> str | None:
+        """Return the key of the newest segment, None if there is none.
+
+        It is the one the head names, or the one after it if a crash came between; a list of all segments of thirty
+        years is asked for only where there is no head.
+        """
+        try:
+            head = parsed(_head_key(self._node), self._site.read_bytes(_head_key(self._node)))
+        except ObjectMissing:
+            return max((stat.key for stat in self._locked.list(self._folder)), default=None)
+        for later in range(head["epoch"], epoch + 1):
+            key = self._segment_key(later, head["sequence"] + 1)
+            with suppress(ObjectMissing):
+                return self._locked.stat(key).key
+        return self._segment_key(head["epoch"], head["sequence"])
+
+    def _segment_key(self, epoch: int, sequence: int) -> str:
+        return f"{self._folder}{epoch:04d}/{sequence:08d}.jsonl"
+
+    @property
+    def _folder(self) -> str:
+        return f"journal/{self._node}/"
+
+    def _epoch(self, outbox: sqlite3.Connection) -> int:
+        row = outbox.execute("SELECT epoch FROM identity").fetchone()
+        if row:
+            return int(row[0])
+        past = [int(stat.key.split("/")[2]) for stat in self._locked.list(self._folder)]
+        epoch = max(past, default=0) + 1
+        outbox.execute("INSERT INTO identity (epoch) VALUES (?)", (epoch,))
+        outbox.commit()
+        return epoch
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let one process of the node chain at a time."""
+        with self._lock_path.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Segment:
+    sequence: int
+    hash: str
+    through: int
+
+
+def _head_key(node: str) -> str:
+    return f"site/journal/{node}.json"

@@ -1,0 +1,1 @@
+"""Reads from a data set what a receipt keeps of it."""

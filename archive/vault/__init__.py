@@ -1,0 +1,1 @@
+"""The vault: sealed dossiers, kept and proved."""

@@ -1,0 +1,240 @@
+"""The vault: where sealed dossiers lie, one OCFL object each.
+
+A seal is one put-if-absent of its whole plan under ``sealing/``: whoever puts
+it first decides, and winner, losers and restarts carry out the same plan. Each
+step is idempotent; content comes first, then the version's inventory, then the
+root inventory, and for the first version the declaration last. Until that
+stands the dossier is not sealed.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from pydantic import TypeAdapter
+
+from archive.errors import NotFound
+from archive.facts.receipts import PatientKey
+from archive.signing.keys import KeyRing
+from archive.vault import ocfl
+from archive.vault.fixity import SEAL_FORMAT, Fixity
+from archive.vault.ocfl import Inventory
+from storage.base import ObjectStore, Version
+from storage.documents import put_document
+from storage.errors import DigestMismatch, KeyTaken, ObjectMissing
+from storage.reading import read_back
+
+README = """This folder is an OCFL 1.1 storage root (Oxford Common File Layout).
+
+Each folder that holds a file named 0=ocfl_object_1.1 is one sealed radiotherapy dossier: everything a
+radiotherapy department kept of one course of one patient. No program is needed to read it:
+
+  v1/content/dossier.json   patient, course, plans, fractions, list of all files, findings, waivers
+  v1/content/dicom/...      the DICOM files, byte for byte as received, by series and SOP Instance UID
+  v1/content/documents/...  papers and other files
+  v1/content/seal.json      who sealed it and when, with an Ed25519 signature over the digest of dossier.json
+  inventory.json            the SHA-512 digest of every file; inventory.json.sha512 is the digest of that file
+
+Folders v2, v3, ... hold what was added later; inventory.json says which files make up each version.
+Check a dossier with any OCFL validator, or by hand: sha512sum v1/content/dossier.json and look the digest
+up in inventory.json. Nothing here may be changed; new versions are only ever added.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """Where the bytes of one new content file come from."""
+
+    path: str
+    source_key: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealingPlan:
+    """Everything that is needed to carry out one seal, decided once.
+
+    Parameters
+    ----------
+    patient_key
+        Under which facts the seal is recorded, so that whoever finds the plan can bring it to its end.
+    inventory, dossier_json, seal_json
+        The finished files as text.
+    copies
+        Content files that are copied from the intake.
+    """
+
+    format: Literal["lastgate/sealing/1"] = "lastgate/sealing/1"
+    dossier: str
+    version: int
+    patient_key: PatientKey
+    account: str
+    role: str
+    made_at: datetime
+    plan_uids: tuple[str, ...]
+    file_sha256s: tuple[str, ...]
+    inventory: str
+    dossier_json: str
+    seal_json: str
+    copies: tuple[SourceFile, ...]
+
+
+_PLAN = TypeAdapter(SealingPlan)
+
+
+class Vault:
+    """Writes and reads sealed dossiers.
+
+    Parameters
+    ----------
+    work
+        Store of the intake, of the sealing plans and of the nodes' public keys.
+    locked
+        Store of the vault itself, with Object Lock where there is one.
+    """
+
+    def __init__(self, *, work: ObjectStore, locked: ObjectStore) -> None:
+        self._work = work
+        self._locked = locked
+
+    def settle(self, plan: SealingPlan) -> SealingPlan:
+        """Put the plan of a seal unless somebody was quicker, and return the plan that counts."""
+        key = f"sealing/{plan.dossier}/v{plan.version}.json"
+        body = _PLAN.dump_json(plan) + b"\n"
+        try:
+            put_document(self._work, key, body)
+        except KeyTaken:
+            return _PLAN.validate_json(self._work.read_bytes(key))
+        return plan
+
+    def unfinished(self) -> Iterator[SealingPlan]:
+        """Yield the plans of seals that were begun and not brought to their end."""
+        for stat in self._work.list("sealing/"):
+            _, dossier, name = stat.key.split("/")
+            before = self.inventory(dossier)
+            if before is None or int(before["head"][1:]) < int(name[1:].removesuffix(".json")):
+                yield _PLAN.validate_json(self._work.read_bytes(stat.key))
+
+    def begun(self, dossier: str) -> Iterator[SealingPlan]:
+        """Yield the plans of all seals of one dossier that were ever begun."""
+        for stat in self._work.list(f"sealing/{dossier}/"):
+            yield _PLAN.validate_json(self._work.read_bytes(stat.key))
+
+    def carry_out(self, plan: SealingPlan, *, retain_until: datetime | None) -> dict[str, str]:
+        """Bring a seal to its end and return the store's version ids of the files it wrote, by path in the object.
+
+        Raises
+        ------
+        DigestMismatch
+            A copy does not have its digest; nothing was declared sealed.
+        """
+        self._ensure_root()
+        folder = ocfl.object_folder(plan.dossier)
+        inventory = plan.inventory.encode()
+        number = f"v{plan.version}"
+        written: dict[str, Version] = {}
+        digests = ocfl.content_paths(json.loads(inventory))
+        for file in plan.copies:
+            path = f"{number}/content/{file.path}"
+            if path not in digests:  # the same bytes stand here under another name: OCFL keeps one of them
+                continue
+            written[path] = self._locked.copy_if_absent(
+                file.source_key, f"{folder}/{path}", sha256=file.sha256, source=self._work
+            )
+            sha512 = read_back(self._locked, f"{folder}/{path}", sha256=file.sha256, size_bytes=file.size_bytes)
+            if sha512 != digests[path][0]:
+                raise DigestMismatch(f"{folder}/{path} does not have the SHA-512 its receipt tells")
+        own = {
+            f"{number}/content/dossier.json": plan.dossier_json.encode(),
+            f"{number}/content/seal.json": plan.seal_json.encode(),
+            f"{number}/{ocfl.INVENTORY}": inventory,
+            f"{number}/{ocfl.SIDECAR}": ocfl.sidecar(inventory),
+        }
+        for path, body in own.items():
+            written[path] = put_document(self._locked, f"{folder}/{path}", body)
+        self._lock(written.values(), retain_until)
+        self._declare(folder, inventory, is_first=plan.version == 1)
+        return {path: version.version_id for path, version in written.items() if version.version_id}
+
+    def inventory(self, dossier: str) -> Inventory | None:
+        """Return the newest inventory of a sealed dossier, None if it is not sealed."""
+        folder = ocfl.object_folder(dossier)
+        try:
+            self._locked.stat(f"{folder}/{ocfl.OBJECT_DECLARATION}")
+            body = self._locked.read_bytes(f"{folder}/{ocfl.INVENTORY}")
+        except ObjectMissing:
+            return None
+        inventory: Inventory = json.loads(body)
+        return inventory
+
+    def content_key(self, dossier: str, logical_path: str) -> str:
+        """Return the key of a file of a sealed dossier.
+
+        Raises
+        ------
+        NotFound
+            The dossier is not sealed, or has no such file.
+        """
+        inventory = self.inventory(dossier)
+        paths = ocfl.logical_paths(inventory) if inventory else {}
+        if logical_path not in paths:
+            raise NotFound(f"The sealed dossier {dossier} has no file {logical_path}")
+        return f"{ocfl.object_folder(dossier)}/{paths[logical_path]}"
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """Yield the bytes of a file in the vault."""
+        return self._locked.read(key)
+
+    def dossiers(self) -> Iterator[str]:
+        """Yield the ids of all sealed dossiers, in order of their place."""
+        for stat in self._locked.list(f"{ocfl.ROOT}/"):
+            folder, _, name = stat.key.rpartition("/")
+            if name == ocfl.OBJECT_DECLARATION:
+                yield folder.rpartition("/")[2]
+
+    def check(self, dossier: str) -> Iterator[str]:
+        """Read everything of a sealed dossier back and yield what is wrong with it, in words."""
+        return Fixity(self._locked, KeyRing(self._work)).problems(dossier)
+
+    def _declare(self, folder: str, inventory: bytes, *, is_first: bool) -> None:
+        self._replace(f"{folder}/{ocfl.SIDECAR}", ocfl.sidecar(inventory))
+        self._replace(f"{folder}/{ocfl.INVENTORY}", inventory)
+        if is_first:
+            put_document(self._locked, f"{folder}/{ocfl.OBJECT_DECLARATION}", ocfl.declaration())
+
+    def _replace(self, key: str, body: bytes) -> None:
+        try:
+            current = self._locked.stat(key).version
+            if self._locked.read_bytes(key) == body:
+                return
+        except ObjectMissing:
+            current = None
+        self._locked.replace_if_match(key, body, expected=current)
+
+    def _lock(self, versions: Iterable[Version], until: datetime | None) -> None:
+        if until is None:
+            return
+        for version in versions:
+            self._locked.retain_until(version, until)
+
+    def _ensure_root(self) -> None:
+        for key, body in ocfl.root_files(README).items():
+            put_document(self._locked, key, body)
+
+
+def seal_body(
+    *, dossier: str, version: int, dossier_json: bytes, act: Mapping[str, object], heads: Mapping[str, object]
+) -> dict[str, object]:
+    """Return what a seal signs: the digest of dossier.json, the act and the heads of the journal (DESIGN section 4)."""
+    return {
+        "format": SEAL_FORMAT,
+        "dossier": dossier,
+        "version": version,
+        "dossier_sha256": hashlib.sha256(dossier_json).hexdigest(),
+        **act,
+        "journal_heads": dict(heads),
+    }
