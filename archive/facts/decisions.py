@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from archive.facts.receipts import PatientKey
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waive:
@@ -20,7 +22,10 @@ class Waive:
     code, subject, plan_uids
         Name the finding and the course it was raised in.
     message
-        The finding as it read when it was signed: once its figures change, it must be signed again.
+        The finding as it read when it was signed, for people to read.
+    figures_sha256
+        Digest of its figures: once they change, it must be signed again. Early waivers have none and hold for their
+        message, word by word.
     """
 
     code: str
@@ -28,6 +33,7 @@ class Waive:
     plan_uids: tuple[str, ...]
     message: str
     reason: str
+    figures_sha256: str = ""
     act: Literal["waive"] = "waive"
 
 
@@ -98,7 +104,277 @@ class Sealed:
     act: Literal["seal"] = "seal"
 
 
-Act = Annotated[Waive | Close | SetDeliveryState | ChooseDose | EnterSummary | Sealed, Field(discriminator="act")]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateIdentity:
+    """A person states that two patients are one, or that they are two; the newest word about a pair counts.
+
+    It lies under both patients, so that the facts of one lead to those of the other.
+    """
+
+    patients: tuple[PatientKey, PatientKey]
+    are_one: bool
+    reason: str
+    act: Literal["identity"] = "identity"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A person states where instances belong; the newest word about an instance counts.
+
+    Parameters
+    ----------
+    file_sha256s
+        The instances, by the digests of their receipts.
+    to_plan_uid
+        A plan of the course they belong to; empty where they belong to the patient but to no course.
+    to_patient
+        The patient they belong to, where they came under another; it lies under both then.
+    """
+
+    file_sha256s: tuple[str, ...]
+    to_plan_uid: str
+    reason: str
+    to_patient: PatientKey | None = None
+    act: Literal["move"] = "move"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merge:
+    """A person states that these plans, and those grouped with them, are one course."""
+
+    plan_uids: tuple[str, ...]
+    reason: str
+    act: Literal["merge"] = "merge"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """A person states that these plans are a course of their own."""
+
+    plan_uids: tuple[str, ...]
+    reason: str
+    act: Literal["split"] = "split"
+
+
+Origin = Literal["here", "elsewhere", "paper"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenDossier:
+    """A person opens a dossier for a course of which there is no plan, such as one that is told on paper alone.
+
+    Parameters
+    ----------
+    course_uid
+        Ours (`archive.uids`): stands where the anchor plan's UID stands else, and can be named as a plan is.
+    first_date, last_date
+        Days of the course as DA, empty where nobody knows.
+    """
+
+    course_uid: str
+    origin: Origin
+    label: str
+    reason: str
+    first_date: str = ""
+    last_date: str = ""
+    act: Literal["open"] = "open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetOrigin:
+    """A person states where the course with these plans was given.
+
+    Parameters
+    ----------
+    institution
+        Who gave it, where it was not this department.
+    """
+
+    plan_uids: tuple[str, ...]
+    origin: Origin
+    reason: str
+    institution: str = ""
+    act: Literal["origin"] = "origin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SheetFraction:
+    """One fraction as the treatment sheet tells it.
+
+    Parameters
+    ----------
+    date, time
+        As DA and TM, time empty where the sheet has none.
+    share
+        Delivered part of the fraction: 1.0 is a whole one.
+    """
+
+    number: int
+    date: str
+    time: str = ""
+    share: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcribe:
+    """A person copies the fractions of a plan from its treatment sheet; they count once a second person countersigned.
+
+    Parameters
+    ----------
+    source
+        Where the sheet is kept: the digest of the scanned paper, or words.
+    """
+
+    plan_uid: str
+    fractions: tuple[SheetFraction, ...]
+    source: str
+    reason: str
+    act: Literal["transcribe"] = "transcribe"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Countersign:
+    """A second person signs what a first one decided.
+
+    Parameters
+    ----------
+    number, sha256
+        Name the decision: its number, and the digest of what its signature covers.
+    """
+
+    number: int
+    sha256: str
+    act: Literal["countersign"] = "countersign"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetHold:
+    """A person forbids that the course with these plans is disposed of, whatever its retention; or lifts that."""
+
+    plan_uids: tuple[str, ...]
+    held: bool
+    reason: str
+    act: Literal["hold"] = "hold"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepUntil:
+    """A person lengthens how long a course is kept, to a day in ISO 8601; it never shortens."""
+
+    plan_uids: tuple[str, ...]
+    until: str
+    reason: str
+    act: Literal["keep"] = "keep"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateDeath:
+    """A person states on which day, as DA, the patient died: some terms of retention count from it."""
+
+    date: str
+    reason: str
+    act: Literal["death"] = "death"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispose:
+    """A person asks that a dossier whose retention has ended is destroyed; a second one must countersign.
+
+    Parameters
+    ----------
+    version
+        The newest sealed version: one that is sealed later was not looked at.
+    """
+
+    dossier: str
+    version: int
+    plan_uids: tuple[str, ...]
+    reason: str
+    act: Literal["dispose"] = "dispose"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tombstone:
+    """A dossier was destroyed: what remains is that it was there, and who let it go.
+
+    Parameters
+    ----------
+    file_sha256s
+        All instances that went; receipts of them stay, and a resend of one is a new arrival.
+    dossier_sha256s
+        Digest of the dossier.json of each version.
+    request
+        Number of the `Dispose` it carries out.
+    """
+
+    dossier: str
+    version: int
+    plan_uids: tuple[str, ...]
+    file_sha256s: tuple[str, ...]
+    dossier_sha256s: tuple[str, ...]
+    request: int
+    act: Literal["tombstone"] = "tombstone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paper:
+    """One printed paper that was released.
+
+    Parameters
+    ----------
+    key
+        Where its bytes lie in the object store.
+    audience
+        ``patient`` or ``doctor``.
+    """
+
+    language: Literal["zh", "en"]
+    audience: str
+    sha256: str
+    sha512: str
+    size_bytes: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A doctor or physicist lets the summary of a course go out.
+
+    Parameters
+    ----------
+    figures_sha256
+        Digest of all figures that were printed: once they change, the paper is outdated.
+    """
+
+    plan_uids: tuple[str, ...]
+    figures_sha256: str
+    papers: tuple[Paper, ...]
+    act: Literal["release"] = "release"
+
+
+Act = Annotated[
+    Waive
+    | Close
+    | SetDeliveryState
+    | ChooseDose
+    | EnterSummary
+    | Sealed
+    | StateIdentity
+    | Move
+    | Merge
+    | Split
+    | OpenDossier
+    | SetOrigin
+    | Transcribe
+    | Countersign
+    | SetHold
+    | KeepUntil
+    | StateDeath
+    | Dispose
+    | Tombstone
+    | Release,
+    Field(discriminator="act"),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
