@@ -22,6 +22,7 @@ from archive.model import Dossier, PatientRecord
 from archive.signing.signing import SigningKey
 from archive.vault.places import Places
 from archive.vault.vault import Vault
+from lastgate.moves import Moves
 from lastgate.settings import Settings, SettingsError
 from search.base import Engine, Hit
 from search.kinds import Kind
@@ -161,6 +162,11 @@ class House:
         )
 
     @cached_property
+    def moves(self) -> Moves:
+        """Tells the journal how dossiers move from state to state."""
+        return Moves(self.index, self.journal, self.home / "spool" / "moves.lock")
+
+    @cached_property
     def typeface(self) -> "Typeface":
         """The embedded typeface, opened once for all papers."""
         from reports.fonts import Typeface
@@ -186,7 +192,9 @@ class House:
 
     def on_facts(self, *keys: PatientKey) -> None:
         """Fold patients again and write the index: the port the archive calls after every new fact."""
-        Refresher(self.index).write(*(self._fold(self.desk.record(key)) for key in keys))
+        folds = [self._fold(self.desk.record(key)) for key in keys]
+        with self.moves.told(folds, account=self.acting):
+            Refresher(self.index).write(*folds)
 
     def rebuild(self) -> int:
         """Build the index anew from the object store alone and return how many documents it holds."""

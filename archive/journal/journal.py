@@ -89,17 +89,17 @@ class Journal:
     def append(self, *events: Event) -> None:
         """Record events; they survive a power cut when this returns, and join the chain at the next `flush`."""
         at = self._clock().isoformat()
-        lines = [
-            {
-                "at": at,
-                "act": event.act,
-                "account": event.account,
-                "outcome": event.outcome,
-                "subject": dict(event.subject),
-            }
-            for event in events
-        ]
-        self._outbox.append([json.dumps(line, ensure_ascii=False) for line in lines])
+        self._outbox.append([_line(event, at) for event in events])
+
+    def append_once(self, event: Event, *, subject: str, mark: str) -> bool:
+        """Record an event unless this node recorded the same a moment ago, and return whether it was recorded.
+
+        Parameters
+        ----------
+        subject, mark
+            What it is about, and what tells this event from the next one about the same.
+        """
+        return self._outbox.append_once(_line(event, self._clock().isoformat()), subject=subject, mark=mark)
 
     def close(self) -> None:
         """Let go of the outbox; it is opened again when it is needed."""
@@ -296,6 +296,17 @@ class _Segment:
     sequence: int
     hash: str
     through: int
+
+
+def _line(event: Event, at: str) -> str:
+    line = {
+        "at": at,
+        "act": event.act,
+        "account": event.account,
+        "outcome": event.outcome,
+        "subject": dict(event.subject),
+    }
+    return json.dumps(line, ensure_ascii=False)
 
 
 def _head_key(node: str) -> str:

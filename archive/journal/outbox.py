@@ -41,6 +41,23 @@ class Outbox:
                 self._let_go()
                 raise
 
+    def append_once(self, body: str, *, subject: str, mark: str) -> bool:
+        """Append an event unless the last one told of this subject bears the same mark; return whether it was."""
+        with self._turn:
+            try:
+                with self._kept() as outbox:
+                    told = outbox.execute(
+                        "INSERT INTO told (subject, mark) VALUES (?, ?) "
+                        "ON CONFLICT (subject) DO UPDATE SET mark = excluded.mark WHERE mark <> excluded.mark",
+                        (subject, mark),
+                    )
+                    if told.rowcount:
+                        outbox.execute("INSERT INTO events (body) VALUES (?)", (body,))
+                    return bool(told.rowcount)
+            except sqlite3.Error:
+                self._let_go()
+                raise
+
     @contextmanager
     def opened(self) -> Iterator[sqlite3.Connection]:
         """Open it for more than an append: tables ``events`` (id, body) and ``identity`` (epoch)."""
@@ -87,6 +104,7 @@ class Outbox:
                 "CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL)"
             )
             outbox.execute("CREATE TABLE IF NOT EXISTS identity (epoch INTEGER NOT NULL)")
+            outbox.execute("CREATE TABLE IF NOT EXISTS told (subject TEXT PRIMARY KEY, mark TEXT NOT NULL)")
         self._begun = _inode(self._path)
 
 
