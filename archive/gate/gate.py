@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from archive.facts.decisions import Decision, Waive
 from archive.gate.content import CONTENT_RULES
-from archive.gate.raised import Raised, Surroundings, Term
+from archive.gate.raised import Changes, Raised, Surroundings, Term
 from archive.gate.treatment import DELIVERY_RULES
 from archive.model import Dossier, Finding, Held, Person, Severity, Waiver
 
@@ -77,7 +77,7 @@ class Gate:
         findings = []
         for rule in (*CONTENT_RULES, *DELIVERY_RULES):
             for raised in rule(dossier, surroundings):
-                since = min((days[uid] for uid in raised.instance_uids if uid in days), default=first)
+                since = min((days[uid] for uid in raised.instance_uids if uid in days), default=raised.since or first)
                 findings.append(signed.waive(self._in_words(raised, since)))
         return tuple(sorted(findings, key=_order))
 
@@ -109,10 +109,15 @@ class Gate:
 
     def _said(self, raised: Raised, language: Callable[[TermWords], str]) -> dict[str, object]:
         """Return the figures of a finding, its terms in one language."""
-        return {
-            name: language(self._terms[value]) if isinstance(value, Term) else value
-            for name, value in raised.params.items()
-        }
+        return {name: self._in_language(value, language) for name, value in raised.params.items()}
+
+    def _in_language(self, value: object, language: Callable[[TermWords], str]) -> object:
+        if isinstance(value, Term):
+            return language(self._terms[value])
+        if isinstance(value, Changes):
+            told = ((language(self._terms[one.what]), one.before, one.after) for one in value)
+            return "; ".join(f"{what} {before} → {after}" if before or after else what for what, before, after in told)
+        return value
 
 
 _GRAVITY = tuple(Severity)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
 from archive.assembly.courses import CourseRules, Interval
 from archive.facts.decisions import Decision
@@ -37,6 +38,21 @@ class Term(str):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A figure that is another now; both texts are empty where they would be too long to be read in a sentence."""
+
+    what: Term
+    before: str = ""
+    after: str = ""
+
+
+class Changes(tuple[Change, ...]):
+    """Changes among the figures of a finding; they are told one after the other."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Raised:
     """A finding before it has words: a code, the figures of its text, and the instances it is about.
 
@@ -45,13 +61,16 @@ class Raised:
     subject
         UID of what lacks something; empty for the dossier as a whole.
     params
-        Figures and names as they stand in the data, and `Term` for anything that is said in a language.
+        Figures and names as they stand in the data; `Term` or `Changes` for anything that is said in a language.
+    since
+        Since when it is so, where no instance tells.
     """
 
     code: str
     subject: str = ""
     params: Mapping[str, object] = field(default_factory=dict)
     instance_uids: tuple[str, ...] = ()
+    since: date | None = None
 
 
 Rule = Callable[[Dossier, Surroundings], Iterator[Raised]]
