@@ -18,7 +18,7 @@ demo: $(VENV)/.runtime ## Set up and run the main job on a sample department: no
 test: $(VENV)/.dev ## Set up, real servers included, and run every check and the whole suite
 	@bash tests/servers/install.sh
 	$(MAKE) --no-print-directory check
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 check: $(VENV)/.dev ## Format, lint, types, import rules
 	@$(BIN)/ruff format --check .

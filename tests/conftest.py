@@ -9,7 +9,12 @@ import pytest
 if TYPE_CHECKING:
     from lastgate.sample import Department
 
-pytest_plugins = ("tests.servers.fixtures_elasticsearch", "tests.servers.fixtures_seaweedfs")
+pytest_plugins = (
+    "tests.faults.counting",
+    "tests.servers.fixtures_elasticsearch",
+    "tests.servers.fixtures_seaweedfs",
+    "tests.sharing",
+)
 
 _REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
