@@ -273,6 +273,16 @@ class LinksFiles(Protocol):
 
 
 @runtime_checkable
+class Replicated(Protocol):
+    """A store that keeps each object in several: whoever proves bytes by digest looks at each of them."""
+
+    @property
+    def replicas(self) -> "tuple[ObjectStore, ...]":
+        """The stores that can be reached now; the first decides."""
+        ...
+
+
+@runtime_checkable
 class SweepsUnfinished(Protocol):
     """A store in which a crash leaves unfinished writes behind. They are never listed, but take room."""
 

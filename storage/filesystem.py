@@ -25,7 +25,7 @@ from storage import durable, self_test, tree
 from storage.base import Capabilities, ObjectStat, ObjectStore, Version, check_key
 from storage.disk_errors import CAN_NOT_LINK, translated
 from storage.errors import ObjectMissing, Replaced, Retained, StoreUnavailable
-from storage.reading import copy_through
+from storage.reading import Digests, copy_through
 from storage.retention import Record, RetentionRecords, utc_now, whole_seconds
 from storage.shelf import Shelf, compare
 
@@ -153,6 +153,14 @@ class FilesystemStore:
                     raise StoreUnavailable(f"{key} became shorter while it was read")
                 start += len(piece)
                 yield piece
+
+    def digests(self, key: str, *, long: bool = False) -> Digests:
+        """See `storage.reading.digests`."""
+        with translated(f"reading {key}"), tree.opened(self._shelf.path(key)) as descriptor:
+            if descriptor is None:
+                raise ObjectMissing(f"{key} is not in {self.root}")
+            sha256, size_bytes, sha512 = durable.digests_of(descriptor, long=long)
+            return Digests(sha256=sha256, size_bytes=size_bytes, sha512=sha512)
 
     def read_bytes(self, key: str, *, version: Version | None = None) -> bytes:
         """See `ObjectStore.read_bytes`."""

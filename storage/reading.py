@@ -7,13 +7,65 @@ every server we tried still gave the old digest. Fixity means reading all bytes.
 import hashlib
 import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from storage.base import ObjectStore, Version
+from storage.base import ObjectStore, Replicated, Version
 from storage.errors import DigestMismatch
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digests:
+    """What the bytes of one object are: SHA-256 (hex), length, and SHA-512 (hex) where it was asked for."""
+
+    sha256: str
+    size_bytes: int
+    sha512: str | None = None
+
+
+@runtime_checkable
+class DigestsInPlace(Protocol):
+    """A store that takes the digests of its objects faster than by handing their bytes out."""
+
+    def digests(self, key: str, *, long: bool = False) -> Digests:
+        """See `digests`."""
+        ...
+
+
+def digests(store: ObjectStore, key: str, *, long: bool = False) -> Digests:
+    """Read a whole object, from the disk itself where that can be had, and return what it is.
+
+    Parameters
+    ----------
+    long
+        Take the SHA-512 too, which costs twice the SHA-256.
+
+    Raises
+    ------
+    ObjectMissing
+        Nothing stands under `key`.
+    DigestMismatch
+        The store noticed by itself that the bytes are not those it was given.
+    StoreUnavailable
+        It could not be read to the end: this says nothing about the bytes.
+    """
+    if isinstance(store, DigestsInPlace):
+        return store.digests(key, long=long)
+    short, other, size = hashlib.sha256(), hashlib.sha512(), 0
+    for piece in store.read(key):
+        short.update(piece)
+        if long:
+            other.update(piece)
+        size += len(piece)
+    return Digests(sha256=short.hexdigest(), size_bytes=size, sha512=other.hexdigest() if long else None)
+
+
+def replicas_of(store: ObjectStore) -> tuple[ObjectStore, ...]:
+    """Return the stores that hold copies of the objects of `store`: itself, unless it is several."""
+    return store.replicas if isinstance(store, Replicated) else (store,)
 
 
 def read_back(store: ObjectStore, key: str, *, sha256: str, size_bytes: int, version: Version | None = None) -> str:

@@ -10,7 +10,7 @@ from moto import mock_aws
 
 from storage.base import ObjectStore
 from storage.s3 import connect, ensure_bucket
-from tests.conformance.object_stores import Case, filesystem_case, s3_case
+from tests.conformance.object_stores import Case, filesystem_case, mirrored_case, s3_case
 from tests.servers.seaweedfs import Seaweed
 
 if TYPE_CHECKING:
@@ -42,22 +42,33 @@ def moto_client() -> Iterator["S3Client"]:
     params=[
         "filesystem",
         "s3-moto",
+        "mirrored",
+        "mirrored-s3-moto",
+        pytest.param("mirrored-s3-seaweedfs-lock", marks=pytest.mark.server),
         pytest.param("s3-seaweedfs", marks=pytest.mark.server),
         pytest.param("s3-seaweedfs-lock", marks=pytest.mark.server),
     ]
 )
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     """Each store in turn, empty."""
+    kind = str(request.param)
+    if not kind.startswith("mirrored"):
+        return _single(request, kind, tmp_path)
+    first = _single(request, kind.removeprefix("mirrored").lstrip("-") or "filesystem", tmp_path / "first")
+    return mirrored_case(first, _single(request, "filesystem", tmp_path / "second"), tmp_path, kind=kind)
+
+
+def _single(request: pytest.FixtureRequest, kind: str, folder: Path) -> Case:
     prefix = f"{uuid4().hex}/"
-    if request.param == "filesystem":
-        return filesystem_case(tmp_path)
-    if request.param == "s3-moto":
+    if kind == "filesystem":
+        return filesystem_case(folder)
+    if kind == "s3-moto":
         client = request.getfixturevalue("moto_client")
-        return s3_case(client, "bucket", prefix, kind=request.param, locks=False)
-    lock = request.param.endswith("lock")
+        return s3_case(client, "bucket", prefix, kind=kind, locks=False)
+    lock = kind.endswith("lock")
     bucket = request.getfixturevalue("seaweedfs_buckets")[lock]
     client = request.getfixturevalue("seaweedfs_client")
-    return s3_case(client, bucket, prefix, kind=request.param, locks=lock)
+    return s3_case(client, bucket, prefix, kind=kind, locks=lock)
 
 
 @pytest.fixture

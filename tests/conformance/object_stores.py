@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from storage.base import ObjectStore, Version
 from storage.filesystem import FilesystemStore
+from storage.mirrored import Behind, MirroredStore, Second
 from storage.s3 import S3Store
 
 if TYPE_CHECKING:
@@ -75,3 +76,20 @@ def s3_case(client: "S3Client", bucket: str, prefix: str, *, kind: str, locks: b
     store = S3Store(client, bucket, prefix=f"{prefix}store/")
     sibling = S3Store(client, bucket, prefix=f"{prefix}sibling/")
     return Case(kind=kind, store=store, sibling=sibling, overwrite=overwrite, locks=locks)
+
+
+def mirrored(first: ObjectStore, second: ObjectStore, notes: ObjectStore) -> MirroredStore:
+    """Return two stores as one, with its notes in a third."""
+    return MirroredStore(first, Second(lambda: second, pause_s=0.0), behind=Behind(notes, "behind/pair/"))
+
+
+def mirrored_case(first: Case, second: Case, folder: Path, *, kind: str) -> Case:
+    """Return a case over two others; what happens behind its back happens to the first store."""
+    notes = FilesystemStore(folder / "notes")
+    return Case(
+        kind=kind,
+        store=mirrored(first.store, second.store, notes),
+        sibling=mirrored(first.sibling, second.sibling, notes),
+        overwrite=first.overwrite,
+        locks=first.locks,
+    )

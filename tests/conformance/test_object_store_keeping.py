@@ -194,7 +194,7 @@ def test_repair_when_bytes_offered_are_not_the_announced_ones_then_nothing_chang
 def test_self_test_when_store_is_honest_then_it_passes_and_moto_is_found_out(
     case: Case,
 ) -> None:
-    if case.kind == "s3-moto":
+    if case.kind.endswith("s3-moto"):
         with pytest.raises(StoreUnfit, match="wrong checksum"):  # moto stores bytes whose SHA-256 is wrong
             case.store.self_test()
     else:
@@ -203,10 +203,11 @@ def test_self_test_when_store_is_honest_then_it_passes_and_moto_is_found_out(
 
 
 def test_capabilities_when_asked_then_they_are_what_the_tests_found(case: Case) -> None:
-    on_disk = case.kind == "filesystem"
+    on_disk, is_pair = case.kind in ("filesystem", "mirrored"), case.kind.startswith("mirrored")
     capabilities = case.store.capabilities
 
-    assert capabilities.name == ("filesystem" if on_disk else "s3")
+    assert capabilities.name == ("filesystem" if on_disk else "s3") + (" and filesystem" if is_pair else "")
     assert capabilities.durable_on_return is on_disk
-    assert capabilities.locks_versions is capabilities.keeps_versions is case.kind.endswith("lock")
+    assert capabilities.keeps_versions is case.kind.endswith("lock")
+    assert capabilities.locks_versions is (case.kind.endswith("lock") and not is_pair)  # a disk enforces nothing
     assert (capabilities.links_from is not None) is on_disk
