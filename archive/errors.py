@@ -8,7 +8,9 @@ ArchiveError
 ├── Ambiguous            the name fits more than one
 ├── Refused              the act is not allowed in this state, or not for this role
 ├── SealBroken           a sealed dossier does not agree with its seal
-└── ChainBroken          the journal is not the unbroken chain it must be
+├── KeyInUse             a process still signs with the key that is to be replaced
+├── ChainBroken          the journal is not the unbroken chain it must be
+└── BadRules             the department's file of gate rules can't be used
 """
 
 from typing import ClassVar
@@ -79,3 +81,17 @@ class FactDamaged(ArchiveError):
 
     code = "LG-ARC-008"
     hint = "Delete nothing. Restore this object from a second copy or a backup, and tell the administrator today."
+
+
+class KeyInUse(ArchiveError):
+    """A process still signs with the key that is to be replaced."""
+
+    code = "LG-ARC-009"
+    hint = "Stop `lastgate serve` and wait for running commands of this node, then try again."
+
+
+class BadRules(ArchiveError):
+    """The department's file of gate rules can't be used."""
+
+    code = "LG-ARC-020"
+    hint = "Mend the file that the setting gate.rules names; docs/administrator.md shows its tables."

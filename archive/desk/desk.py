@@ -15,13 +15,14 @@ from archive.assembly.fold import fold
 from archive.dates import parse_date
 from archive.desk.accounts import Account
 from archive.errors import Ambiguous, FactClash, NotFound, Refused
-from archive.facts.decisions import DECISION, Act, ChooseDose, Close, Decision, Sealed, SetDeliveryState, Waive
+from archive.facts.decisions import Act, ChooseDose, Close, Decision, Sealed, SetDeliveryState, Waive
 from archive.facts.receipts import PatientKey
 from archive.facts.store import FactStore, PatientFacts
 from archive.gate.gate import Gate
 from archive.journal.journal import Event, Journal
 from archive.model import Dossier, DossierState, Finding, PatientRecord, Severity
-from archive.signing.signing import SigningKey, is_signed
+from archive.signing.acts import signed_body
+from archive.signing.signing import SigningKey
 from archive.vault.seal import sealing_plan
 from archive.vault.vault import SealingPlan, Vault
 
@@ -240,17 +241,6 @@ class Desk:
         self.journal.append(event)
         self.on_facts(key)
         return decision
-
-
-def signed_body(decision: Decision) -> dict[str, object]:
-    """Return what the signature of a decision covers: everything but the signature and its key."""
-    body: dict[str, object] = DECISION.dump_python(decision, mode="json")
-    return {name: value for name, value in body.items() if name not in {"signature", "public_key"}}
-
-
-def is_genuine(decision: Decision) -> bool:
-    """Return whether a decision is what was signed; whose the key is, `archive.signing.keys.KeyRing` tells."""
-    return is_signed(signed_body(decision), signature=decision.signature, public_key=decision.public_key)
 
 
 def _is_recorded(plan: SealingPlan, facts: PatientFacts) -> bool:

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from archive.desk.accounts import Account, Role
-from archive.desk.desk import is_genuine
 from archive.errors import Ambiguous, FactClash, NotFound, Refused, SealBroken
 from archive.facts.decisions import Act, ChooseDose, Close, Decision, EnterSummary, SetDeliveryState
 from archive.facts.receipts import PatientKey
 from archive.journal.journal import Event
 from archive.model import DeliveryState, Dossier, DossierState
+from archive.signing.acts import is_genuine
 from archive.signing.keys import KeyRing
 from tests.archive.house import (
     ADMINISTRATOR,

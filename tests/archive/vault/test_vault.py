@@ -22,7 +22,7 @@ from tests.archive.house import DOCTOR, FILE_MANAGER, SmallHouse, body_of
 from tests.archive.stores import NOW, PowerCut, dying
 from tests.factories import course, document, other, uid
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 VALIDATOR = ROOT / ".tools" / "ocfl" / "bin"
 LATE = other("report", "plan dose")
 
