@@ -10,7 +10,7 @@ from datetime import date
 from enum import StrEnum
 
 from archive.dates import parse_date
-from archive.facts.decisions import Close, Decision
+from archive.facts.decisions import Close, Decision, Release
 from archive.facts.receipts import PatientKey, Receipt
 from archive.headers import Identifier, InstanceHeader, InstanceKind, PlanHeader
 
@@ -275,8 +275,35 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """The summary of a course was released, and nothing newer was.
+
+    Parameters
+    ----------
+    on
+        Day of the release, UTC.
+    is_sealed
+        Whether its papers lie in the newest sealed version.
+    """
+
+    account: str
+    role: str
+    on: date
+    what: Release
+    is_sealed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dossier:
-    """Everything the department keeps of one course of one patient."""
+    """Everything the department keeps of one course of one patient.
+
+    Parameters
+    ----------
+    figures
+        What a summary printed now would tell (`archive.figures`).
+    released
+        The newest release; None while there is none.
+    """
 
     id: str
     aliases: tuple[str, ...]
@@ -294,6 +321,14 @@ class Dossier:
     findings: tuple[Finding, ...]
     close: Close | None
     summary_entries: dict[str, object] = field(default_factory=dict)
+    figures: dict[str, object] = field(default_factory=dict)
+    released: Released | None = None
+
+    @property
+    def awaits_addendum(self) -> bool:
+        """Whether it is sealed and something came since: instances, or the papers of a summary."""
+        papers = self.released is not None and not self.released.is_sealed
+        return self.state is DossierState.SEALED and bool(self.late or papers)
 
     @property
     def plan_uids(self) -> tuple[str, ...]:

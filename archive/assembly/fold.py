@@ -19,8 +19,10 @@ from archive.assembly.delivery import interruptions_of, sessions_of
 from archive.assembly.person import person_of
 from archive.assembly.plans import plans_of
 from archive.assembly.prescription import phases_of
+from archive.assembly.release import released_of
 from archive.facts.decisions import Close, EnterSummary, Sealed
 from archive.facts.store import PatientFacts
+from archive.figures import figures_of
 from archive.gate.gate import Gate
 from archive.gate.raised import Surroundings
 from archive.model import DeliveryState, Dossier, DossierState, Held, PatientRecord, Person, Plan
@@ -121,7 +123,9 @@ def _dossier(
         findings=(),
         close=_newest(facts, Close, uids),
         summary_entries=entered.entries if (entered := _newest(facts, EnterSummary, uids)) else {},
+        released=released_of(facts.decisions, uids, seal),
     )
+    dossier = replace(dossier, figures=figures_of(dossier, (one.first for one in around.neighbours if one.first)))
     findings = gate.of_dossier(dossier, around)
     return _with_state(replace(dossier, findings=findings), is_sealed=seal is not None)
 

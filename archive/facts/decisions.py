@@ -93,6 +93,8 @@ class Sealed:
         All instances of this version, those of earlier versions included.
     version_ids
         The object store's version id of each file this version added, by its path in the OCFL object.
+    paper_sha256s
+        The papers of the released summary in this version.
     """
 
     dossier: str
@@ -101,6 +103,7 @@ class Sealed:
     file_sha256s: tuple[str, ...]
     dossier_sha256: str
     version_ids: dict[str, str] = field(default_factory=dict)
+    paper_sha256s: tuple[str, ...] = ()
     act: Literal["seal"] = "seal"
 
 
@@ -127,14 +130,16 @@ class Move:
         The instances, by the digests of their receipts.
     to_plan_uid
         A plan of the course they belong to; empty where they belong to the patient but to no course.
-    to_patient
-        The patient they belong to, where they came under another; it lies under both then.
+    to_patient, from_patient
+        The patient they belong to, and the one they stood under till then, where they came under another; it lies
+        under both then, so that the facts of each lead to those of the other.
     """
 
     file_sha256s: tuple[str, ...]
     to_plan_uid: str
     reason: str
     to_patient: PatientKey | None = None
+    from_patient: PatientKey | None = None
     act: Literal["move"] = "move"
 
 
@@ -344,11 +349,14 @@ class Release:
     ----------
     figures_sha256
         Digest of all figures that were printed: once they change, the paper is outdated.
+    figures
+        The figures themselves by name, so that a person can be told what changed (`archive.figures`).
     """
 
     plan_uids: tuple[str, ...]
     figures_sha256: str
     papers: tuple[Paper, ...]
+    figures: dict[str, object] = field(default_factory=dict)
     act: Literal["release"] = "release"
 
 
