@@ -200,6 +200,8 @@ class Settings(_Part):
         When a sender is told that an object is stored: when it is safe in this node's spool, or when it is filed.
     department
         TOML file with the department's own texts for the summary (names, telephone numbers, visits).
+    pseudonym_key
+        File of mode 0400 with the secret behind the pseudonyms of exports; ``keys/pseudonyms.key`` of the home else.
     """
 
     home: Path = Path("lastgate-data")
@@ -213,6 +215,7 @@ class Settings(_Part):
     spool_log_mb: Annotated[int, Field(ge=0)] = 512
     acknowledge: Literal["spooled", "filed"] = "spooled"
     department: Path | None = None
+    pseudonym_key: Path | None = None
 
 
 class _Sources(Settings, BaseSettings):
