@@ -59,6 +59,7 @@ class KnownInstances:
         self._answered: tuple[Sequence[str], Collection[PatientKey]] = ((), ())
         self._patients: OrderedDict[PatientKey, dict[str, list[Seen]]] = OrderedDict()
         self._not_indexed: dict[str, set[PatientKey]] = {}
+        self._linked: dict[PatientKey, tuple[PatientKey, ...]] = {}
 
     def expect(self, arrivals: Sequence[Arrival]) -> None:
         """Say what will be ruled on next, so that the index is asked about many instances at once."""
@@ -67,6 +68,7 @@ class KnownInstances:
         parts = (uids[start : start + _ASKED_AT_ONCE] for start in starts)
         self._expected = {uid: part for part in parts for uid in part}
         self._answered = ((), ())
+        self._linked.clear()  # somebody may have linked patients since
 
     def rule(self, arrival: Arrival, patient: PatientKey) -> Ruling:
         """Say what `arrival` is for `patient`.
@@ -108,11 +110,19 @@ class KnownInstances:
         """Forget everything remembered, so that facts are read again (after a failed write)."""
         self._patients.clear()
         self._not_indexed.clear()
+        self._linked.clear()
         self._answered = ((), ())
 
     def _seen(self, uid: str, patient: PatientKey) -> Iterable[Seen]:
-        for key in sorted({patient, *self._indexed_under(uid), *self._not_indexed.get(uid, ())}):
+        named = {patient, *self._indexed_under(uid), *self._not_indexed.get(uid, ())}
+        for key in sorted({member for one in named for member in self._linked_to(one)}):
             yield from self._instances(key).get(uid, ())
+
+    def _linked_to(self, patient: PatientKey) -> tuple[PatientKey, ...]:
+        """Return all keys linked to a patient: the index names a joined person by one of them."""
+        if patient not in self._linked:
+            self._linked[patient] = self._facts.linked(patient)
+        return self._linked[patient]
 
     def _indexed_under(self, uid: str) -> Collection[PatientKey]:
         """Return all patients under whom the index knows an instance, and perhaps some under whom it does not."""
@@ -128,7 +138,7 @@ class KnownInstances:
             self._patients.move_to_end(patient)
             return self._patients[patient]
         instances: dict[str, list[Seen]] = {}
-        for receipt in self._facts.read(patient).receipts:
+        for receipt in self._facts.read_alone(patient).receipts:
             uid, seen = _of_receipt(patient, receipt)
             instances.setdefault(uid, []).append(seen)
         self._patients[patient] = instances
