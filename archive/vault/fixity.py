@@ -1,166 +1,231 @@
 """Reads a sealed dossier back and tells, in words, what is wrong with it.
 
-Everything is read: files against the digests of the inventory, inventories
-against their sidecars and one another, each version's seal against its
-signature, its signer and its dossier.json.
+Everything is read once: files against the digests of the inventory,
+inventories against their sidecars and one another, each version's seal against
+its signature, its signer and its dossier.json. One store is looked at: where
+there are two, each copy is checked by itself.
 """
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Literal
 
 from archive.signing.keys import KeyRing
-from archive.signing.signing import is_signed
-from archive.vault import ocfl
+from archive.vault import ocfl, proof
 from archive.vault.ocfl import Inventory
+from archive.vault.proof import SEAL_FORMAT, parsed_inventory
 from storage.base import ObjectStore
-from storage.errors import DigestMismatch, ObjectMissing
-from storage.reading import read_back
+from storage.errors import DigestMismatch, ObjectMissing, StorageError
+from storage.reading import Digests, digests, mismatch
 
-SEAL_FORMAT = "lastgate/seal/1"
+__all__ = ["SEAL_FORMAT", "Fixity", "Flaw", "FlawKind"]
+
+FlawKind = Literal["missing", "changed", "foreign", "forged", "unread"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flaw:
+    """One thing that is wrong with a stored copy.
+
+    Parameters
+    ----------
+    kind
+        ``missing``; ``changed``: other bytes than were recorded; ``foreign``: nothing names it; ``forged``: a seal that
+        proves nothing; ``unread``: the store could not give it now, which says nothing about the bytes.
+    path
+        In the sealed object, empty where the whole object is meant; outside the vault the key.
+    problem
+        In words.
+    sha256, size_bytes
+        What the bytes must be, where that is known.
+    """
+
+    kind: FlawKind
+    path: str
+    problem: str
+    sha256: str = ""
+    size_bytes: int | None = None
 
 
 class Fixity:
-    """Checks sealed dossiers.
+    """Checks sealed dossiers in one store.
 
     Parameters
     ----------
     locked
-        Store of the vault.
+        Store of the vault, or one of its replicas.
     keys
         Whose public keys are whose.
+    underway
+        Whether the seal of a version (dossier, ``v2``) was begun: its files may stand before any inventory names them.
+    full
+        Compare the SHA-512 of the manifest too, which costs twice the SHA-256 of the fixity block. The signed
+        dossier.json names files by SHA-256, so a routine check proves as much without it.
+    pool
+        Reads several files of a dossier at once; None reads one after the other.
     """
 
-    def __init__(self, locked: ObjectStore, keys: KeyRing) -> None:
+    def __init__(
+        self,
+        locked: ObjectStore,
+        keys: KeyRing,
+        *,
+        underway: Callable[[str, str], bool] = lambda _dossier, _version: False,
+        full: bool = True,
+        pool: Executor | None = None,
+    ) -> None:
         self._locked = locked
         self._keys = keys
+        self._underway = underway
+        self._full = full
+        self._pool = pool
 
     def problems(self, dossier: str) -> Iterator[str]:
         """Yield what is wrong with a sealed dossier; nothing if it is whole."""
-        for problem in self._problems(dossier, ocfl.object_folder(dossier)):
-            yield f"{dossier}: {problem}"
+        for flaw in self.flaws(dossier):
+            yield f"{dossier}: {flaw.problem}"
 
-    def _problems(self, dossier: str, folder: str) -> Iterator[str]:
-        declared = self._bytes(f"{folder}/{ocfl.OBJECT_DECLARATION}")
-        body = self._bytes(f"{folder}/{ocfl.INVENTORY}")
-        if declared is None and body is None:
-            yield f"there is no sealed dossier at {folder}"
+    def flaws(self, dossier: str) -> Iterator[Flaw]:
+        """Yield the same, each with its place.
+
+        Raises
+        ------
+        StoreUnavailable
+            The list of its files can't be had.
+        """
+        folder = ocfl.object_folder(dossier)
+        sizes = {stat.key.removeprefix(f"{folder}/"): stat.size_bytes for stat in self._locked.list(f"{folder}/")}
+        read = _OwnFiles(self._locked, folder, sizes)
+        if ocfl.OBJECT_DECLARATION not in sizes and ocfl.INVENTORY not in sizes:
+            yield _flaw("missing", "", f"there is no sealed dossier at {folder}")
             return
-        if declared != ocfl.declaration():
-            yield f"{ocfl.OBJECT_DECLARATION} is missing or is not what was written"
-        inventory = _inventory(body)
+        if read.get(ocfl.OBJECT_DECLARATION) != ocfl.declaration():
+            what = f"{ocfl.OBJECT_DECLARATION} is missing or is not what was written"
+            yield _flaw("changed", ocfl.OBJECT_DECLARATION, what)
+        inventory = parsed_inventory(read.get(ocfl.INVENTORY))
         if inventory is None:
-            yield f"{ocfl.INVENTORY} is missing or can't be read, so that nothing below it can be checked"
+            what = f"{ocfl.INVENTORY} is missing or can't be read, so that nothing below it can be checked"
+            yield _flaw("changed", ocfl.INVENTORY, what)
+            yield from read.unread()
             return
         if inventory["id"] != dossier:
-            yield f"{ocfl.INVENTORY} is that of {inventory['id']}"
-        yield from self._inventory_problems(folder, inventory, body or b"")
-        yield from self._content_problems(folder, inventory)
-        yield from self._foreign_files(folder, inventory)
+            yield _flaw("changed", ocfl.INVENTORY, f"{ocfl.INVENTORY} is that of {inventory['id']}")
+        yield from self._inventory_flaws(inventory, read)
+        yield from self._content_flaws(folder, inventory, sizes, read)
+        yield from self._foreign_files(dossier, inventory, sizes)
         for version in inventory["versions"]:
-            yield from self._seal_problems(dossier, folder, inventory, version)
+            yield from self._seal_flaws(dossier, inventory, version, read)
+        yield from read.unread()
 
-    def _inventory_problems(self, folder: str, inventory: Inventory, root: bytes) -> Iterator[str]:
-        if self._bytes(f"{folder}/{ocfl.SIDECAR}") != ocfl.sidecar(root):
-            yield f"{ocfl.INVENTORY} does not have the digest beside it"
+    def _inventory_flaws(self, inventory: Inventory, read: "_OwnFiles") -> Iterator[Flaw]:
+        root = read.get(ocfl.INVENTORY) or b""
+        if read.get(ocfl.SIDECAR) != ocfl.sidecar(root):
+            yield _flaw("changed", ocfl.SIDECAR, f"{ocfl.INVENTORY} does not have the digest beside it")
         for version, told in inventory["versions"].items():
-            body = self._bytes(f"{folder}/{version}/{ocfl.INVENTORY}")
-            own = _inventory(body)
+            name = f"{version}/{ocfl.INVENTORY}"
+            body = read.get(name)
+            own = parsed_inventory(body)
             if body is None or own is None:
-                yield f"{version}/{ocfl.INVENTORY} is missing or can't be read"
+                yield _flaw("changed", name, f"{name} is missing or can't be read")
                 continue
-            if self._bytes(f"{folder}/{version}/{ocfl.SIDECAR}") != ocfl.sidecar(body):
-                yield f"{version}/{ocfl.INVENTORY} does not have the digest beside it"
+            if read.get(f"{version}/{ocfl.SIDECAR}") != ocfl.sidecar(body):
+                yield _flaw("changed", f"{version}/{ocfl.SIDECAR}", f"{name} does not have the digest beside it")
             if own["head"] != version or own["versions"].get(version) != told:
-                yield f"{version}/{ocfl.INVENTORY} does not tell what the root inventory tells of {version}"
+                yield _flaw("changed", name, f"{name} does not tell what the root inventory tells of {version}")
             if version == inventory["head"] and body != root:
-                yield f"the root inventory is not the inventory of {version}"
+                yield _flaw("changed", ocfl.INVENTORY, f"the root inventory is not the inventory of {version}")
 
-    def _content_problems(self, folder: str, inventory: Inventory) -> Iterator[str]:
-        for path, (sha512, sha256) in sorted(ocfl.content_paths(inventory).items()):
-            key = f"{folder}/{path}"
+    def _content_flaws(
+        self, folder: str, inventory: Inventory, sizes: dict[str, int], read: "_OwnFiles"
+    ) -> Iterator[Flaw]:
+        """Read the content; what tells of the dossier is read once and serves the check of the seal as well."""
+        paths = sorted(ocfl.content_paths(inventory).items())
+
+        def check(named: tuple[str, tuple[str, str]]) -> Flaw | None:
+            path, (sha512, sha256) = named
+            if path not in sizes:
+                return _flaw("missing", path, f"{path} is missing", sha256=sha256)
+            own = path.rpartition("/")[2] in (proof.DOSSIER, proof.SEAL) and path.count("/") == 2
             try:
-                found = read_back(self._locked, key, sha256=sha256, size_bytes=self._locked.stat(key).size_bytes)
-            except ObjectMissing:
-                yield f"{path} is missing"
-            except DigestMismatch as error:
-                yield f"{path}: {error}"
-            else:
-                if found != sha512:
-                    yield f"{path}: its SHA-512 is not the one in the inventory"
+                found = read.digests(path) if own else digests(self._locked, f"{folder}/{path}", long=self._full)
+            except StorageError as error:
+                return as_flaw(error, path, sha256=sha256)
+            if found is None:  # told as unread at the end
+                return None
+            if found.sha256 != sha256:
+                told = mismatch(path, found=(found.sha256, found.size_bytes), sha256=sha256, size_bytes=sizes[path])
+                return _flaw("changed", path, f"{path}: {told}", sha256=sha256)
+            if found.sha512 not in (None, sha512):
+                return _flaw("changed", path, f"{path}: its SHA-512 is not the one in the inventory", sha256=sha256)
+            return None
 
-    def _foreign_files(self, folder: str, inventory: Inventory) -> Iterator[str]:
+        found = map(check, paths) if self._pool is None else self._pool.map(check, paths)
+        yield from (flaw for flaw in found if flaw is not None)
+
+    def _foreign_files(self, dossier: str, inventory: Inventory, sizes: dict[str, int]) -> Iterator[Flaw]:
         places = ("", *(f"{version}/" for version in inventory["versions"]))
         named = {f"{place}{name}" for place in places for name in (ocfl.INVENTORY, ocfl.SIDECAR)}
         named |= {ocfl.OBJECT_DECLARATION, *ocfl.content_paths(inventory)}
-        for stat in self._locked.list(f"{folder}/"):
-            path = stat.key.removeprefix(f"{folder}/")
-            if path not in named:
-                yield f"{path}: a file that no inventory names"
+        for path in sizes:
+            version = path.partition("/")[0]
+            begun = path not in named and version not in inventory["versions"] and self._underway(dossier, version)
+            if path not in named and not begun:
+                yield _flaw("foreign", path, f"{path}: a file that no inventory names")
 
-    def _seal_problems(self, dossier: str, folder: str, inventory: Inventory, version: str) -> Iterator[str]:
+    def _seal_flaws(self, dossier: str, inventory: Inventory, version: str, read: "_OwnFiles") -> Iterator[Flaw]:
         paths = ocfl.logical_paths(inventory, version)
-        told = self._bytes(f"{folder}/{paths.get('dossier.json', 'dossier.json')}")
-        seal = _document(self._bytes(f"{folder}/{paths.get('seal.json', 'seal.json')}"))
-        if told is None or seal is None:
-            yield f"{version} has no seal that can be read"
-            return
-        if seal.get("format") != SEAL_FORMAT:
-            yield f"the seal of {version} is of the format {seal.get('format')!r}, which this version does not know"
-            return
-        body = {name: value for name, value in seal.items() if name not in {"signature", "public_key"}}
-        if not is_signed(body, signature=seal.get("signature", ""), public_key=seal.get("public_key", "")):
-            yield f"the seal of {version} is not what was signed"
-        elif self._keys.owner(seal["public_key"]) is None:
-            yield f"the seal of {version} is signed by a key that is no node's"
-        if (seal.get("dossier"), f"v{seal.get('version')}") != (dossier, version):
-            yield f"the seal of {version} is that of {seal.get('dossier')} v{seal.get('version')}"
-        if seal.get("dossier_sha256") != hashlib.sha256(told).hexdigest():
-            yield f"the seal of {version} was made over another dossier.json"
-        if _files_told(told) != _files_held(inventory, version):
-            yield f"the dossier.json of {version} names other files than the inventory"
+        told, seal = (read.get(paths.get(name, name)) for name in (proof.DOSSIER, proof.SEAL))
+        place = paths.get(proof.SEAL, f"{version}/content/{proof.SEAL}")
+        for problem in proof.version_problems(
+            dossier, version, told=told, seal=seal, inventory=inventory, keys=self._keys
+        ):
+            yield _flaw("forged", place, problem)
 
-    def _bytes(self, key: str) -> bytes | None:
-        try:
-            return self._locked.read_bytes(key)
-        except ObjectMissing:
+
+class _OwnFiles:
+    """The small files that tell of an object, each read once."""
+
+    def __init__(self, store: ObjectStore, folder: str, sizes: dict[str, int]) -> None:
+        self._store = store
+        self._folder = folder
+        self._sizes = sizes
+        self._read: dict[str, bytes | None] = {}
+        self._unread: dict[str, Flaw] = {}
+
+    def get(self, path: str) -> bytes | None:
+        """Return a file, None if it is not there or can't be read."""
+        if path not in self._read:
+            self._read[path] = None
+            if path in self._sizes:
+                try:
+                    self._read[path] = self._store.read_bytes(f"{self._folder}/{path}")
+                except StorageError as error:
+                    self._unread[path] = as_flaw(error, path)
+        return self._read[path]
+
+    def digests(self, path: str) -> Digests | None:
+        """Return what a file is, None if it can't be read."""
+        body = self.get(path)
+        if body is None:
             return None
+        short, long = hashlib.sha256(body).hexdigest(), hashlib.sha512(body).hexdigest()
+        return Digests(sha256=short, size_bytes=len(body), sha512=long)
+
+    def unread(self) -> Iterator[Flaw]:
+        """Yield what could not be read."""
+        yield from self._unread.values()
 
 
-def _document(body: bytes | None) -> dict[str, Any] | None:
-    try:
-        document = json.loads(body or b"")
-    except ValueError:
-        return None
-    return document if isinstance(document, dict) else None
+def as_flaw(error: StorageError, path: str, *, sha256: str = "") -> Flaw:
+    """Return what an error tells of a copy. An answer that did not come means "not yet", never "missing"."""
+    if isinstance(error, ObjectMissing):
+        return _flaw("missing", path, f"{path} is missing", sha256=sha256)
+    if isinstance(error, DigestMismatch):
+        return _flaw("changed", path, f"{path}: {error}", sha256=sha256)
+    return _flaw("unread", path, f"{path} can't be read now: {error}", sha256=sha256)
 
 
-def _inventory(body: bytes | None) -> Inventory | None:
-    """Return an inventory in which everything that is looked up stands, None otherwise."""
-    inventory = _document(body)
-    try:
-        if inventory is None:
-            return None
-        ocfl.content_paths(inventory)
-        for version in inventory["versions"]:
-            ocfl.logical_paths(inventory, version)
-        known = isinstance(inventory["id"], str) and inventory["head"] in inventory["versions"]
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError):
-        return None
-    return inventory if known else None
-
-
-def _files_told(dossier_json: bytes) -> dict[str, str] | None:
-    """Return the SHA-256 of each file that a dossier.json names, by path."""
-    document = _document(dossier_json) or {}
-    try:
-        return {file["path"]: file["receipt"]["file_sha256"] for file in document["files"]}
-    except (KeyError, TypeError):
-        return None
-
-
-def _files_held(inventory: Inventory, version: str) -> Mapping[str, str]:
-    digests = ocfl.content_paths(inventory)
-    paths = ocfl.logical_paths(inventory, version)
-    return {path: digests[at][1] for path, at in paths.items() if path not in {"dossier.json", "seal.json"}}
+def _flaw(kind: FlawKind, path: str, problem: str, *, sha256: str = "") -> Flaw:
+    return Flaw(kind=kind, path=path, problem=problem, sha256=sha256)
