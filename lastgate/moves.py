@@ -22,12 +22,15 @@ from search.refresh import PatientFold
 LATE: Final = "late"
 """Sealed, and something came since that waits to be added."""
 
+_LATE_CODES: Final = frozenset({"LATE", "SUMMARY-LATE"})
 _FETCHED_AT_ONCE: Final = 1000
 
 
 def standing(body: Mapping[str, Any]) -> str:
     """Return where a dossier stands: its state, or `LATE`."""
-    return LATE if body["state"] == "sealed" and body["late"] else str(body["state"])
+    paper = body.get("summary")
+    waits = body["late"] or (paper and not paper["sealed"])
+    return LATE if body["state"] == "sealed" and waits else str(body["state"])
 
 
 class Moves:
@@ -91,4 +94,4 @@ def _why(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 
 
 def _holding(body: Mapping[str, Any]) -> set[str]:
-    return {one["code"] for one in body.get("findings", ()) if one["blocks"] or one["code"] == "LATE"}
+    return {one["code"] for one in body.get("findings", ()) if one["blocks"] or one["code"] in _LATE_CODES}

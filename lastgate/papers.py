@@ -1,12 +1,21 @@
-"""Prints the summary of a dossier: gathers the data set from archive, dose and entries, and asks for the pages."""
+"""Prints and releases the summary of a dossier: gathers the data set from archive, dose and entries, asks for pages.
+
+What is released is kept, and from then on those very pages are handed out, as
+long as they still tell what the dossier tells. Everything else is a draft.
+"""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from importlib.metadata import version
 
 from archive.answers import sites_of
 from archive.assembly.delivery import parse_date
+from archive.desk.accounts import Account
+from archive.desk.releasing import Printed, Releasing, is_current
+from archive.errors import Refused
+from archive.facts.decisions import Paper as ReleasedPaper
 from archive.journal.journal import Event
 from archive.model import Dossier, PatientRecord
 from courses.organs import CourseDose, course_dose
@@ -14,9 +23,12 @@ from lastgate.wiring import House
 from reports.assemble import assemble_summary
 from reports.entries import SummaryEntries, entries_from_mapping, entries_from_text
 from reports.facts import Bilingual, Fact, Origin, Source
+from reports.joining import joined
 from reports.mandatory import missing
 from reports.render import Audience, Language, render_summary
-from reports.summary import Answer, CourseSummary, DoseType, EarlierCourse, EarlierRadiation, OrganDose
+from reports.summary import Answer, CourseSummary, DoseType, EarlierCourse, EarlierRadiation, OrganDose, Status
+
+BOTH_LANGUAGES = (Language.ZH, Language.EN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,15 +37,21 @@ class Paper:
 
     Parameters
     ----------
+    why_draft
+        Why it may not be handed out; empty for the released pages.
     lacking
-        Mandatory facts that are not recorded, in words; while there are any it is a draft.
+        Mandatory facts that are not recorded, in words: while there are any it can't be released.
     """
 
     pdf: bytes
     number: str
-    is_draft: bool
-    lacking: tuple[str, ...]
-    summary: CourseSummary
+    why_draft: str
+    lacking: tuple[str, ...] = ()
+
+    @property
+    def is_draft(self) -> bool:
+        """Whether every page bears 草稿 / DRAFT."""
+        return bool(self.why_draft)
 
 
 def print_summary(
@@ -46,29 +64,128 @@ def print_summary(
     account: str,
     created: date,
 ) -> Paper:
-    """Print the summary of a course; it is a draft while a mandatory fact is missing.
+    """Print the summary of a course: the released pages, byte for byte, while they still hold; else a draft.
 
     Raises
     ------
     GlyphMissing
         A name can't be printed with the embedded typeface.
+    ObjectMissing, DigestMismatch
+        A released paper is not there, or is another one.
     """
+    released = _released(dossier, languages, audience)
+    if released and dossier.released:
+        pdf = joined([house.papers.read(one) for one in released])
+        paper = Paper(pdf=pdf, number=dossier.released.what.number, why_draft="")
+    else:
+        paper = _draft(house, record, dossier, languages=languages, audience=audience, created=created)
+    subject = {
+        "dossier": dossier.id,
+        "number": paper.number,
+        "draft": paper.is_draft,
+        "audience": audience.value,
+        "papers": [one.sha256 for one in released],
+    }
+    house.journal.append(Event(act="print", account=account, subject=subject))
+    return paper
+
+
+def release_summary(
+    house: House,
+    record: PatientRecord,
+    dossier: Dossier,
+    *,
+    languages: tuple[Language, ...] = BOTH_LANGUAGES,
+    account: Account,
+    created: date,
+) -> Dossier:
+    """Release the summary of a course in these languages, and return the dossier as it is then.
+
+    Raises
+    ------
+    Refused
+        A mandatory fact is missing, an urgent finding stands, the course has not ended, the role may not, or these
+        papers are released already.
+    GlyphMissing
+        A name can't be printed with the embedded typeface.
+    """
+    releasing = Releasing(desk=house.desk, shelf=house.papers)
+    releasing.check(dossier, account)
     summary = summary_of(house, record, dossier)
-    lacking = tuple(one.label.en or one.key for one in missing(summary, tuple(one.value for one in languages)))
-    # Release (checking two identifiers, counting copies) is not part of this version: every paper is a draft till then.
+    lacking = _lacking(summary, languages)
+    if lacking:
+        hint = "Enter them: lastgate enter DOSSIER FILE.toml --as USER (docs/summary-entries.md)."
+        raise Refused(f"These are not recorded yet: {', '.join(lacking)}", hint=hint)
+    number = _number(dossier, summary)
+    printed = [
+        Printed(
+            language=language.value,
+            audience=audience.value,
+            pdf=render_summary(
+                summary,
+                languages=(language,),
+                audience=audience,
+                draft=False,
+                created=created,
+                number=number,
+                typeface=house.typeface,
+            ),
+        )
+        for language in languages
+        for audience in _audiences(summary)
+    ]
+    return releasing.release(record.key, dossier, printed, number=number, account=account)
+
+
+def _audiences(summary: CourseSummary) -> tuple[Audience, ...]:
+    """Nobody is told to come for a visit after death (`reports.render`)."""
+    died = bool(summary.status) and summary.status.value is Status.DIED
+    return (Audience.DOCTOR,) if died else (Audience.PATIENT, Audience.DOCTOR)
+
+
+def _released(dossier: Dossier, languages: Sequence[Language], audience: Audience) -> tuple[ReleasedPaper, ...]:
+    """Return the released papers that were asked for, none unless they hold and all are there."""
+    if not is_current(dossier) or dossier.released is None:
+        return ()
+    papers = {(one.language, one.audience): one for one in dossier.released.what.papers}
+    wanted = {Audience.PATIENT, Audience.DOCTOR} if audience is Audience.BOTH else {audience}
+    if dossier.outcome == Status.DIED and audience is Audience.BOTH:
+        wanted = {Audience.DOCTOR}
+    found = [papers.get((language.value, one.value)) for language in languages for one in Audience if one in wanted]
+    return tuple(one for one in found if one) if all(found) else ()
+
+
+def _draft(
+    house: House,
+    record: PatientRecord,
+    dossier: Dossier,
+    *,
+    languages: tuple[Language, ...],
+    audience: Audience,
+    created: date,
+) -> Paper:
+    summary = summary_of(house, record, dossier)
     number = _number(dossier, summary)
     pdf = render_summary(
         summary,
         languages=languages,
         audience=audience,
-        draft=bool(lacking),
+        draft=True,
         created=created,
         number=number,
         typeface=house.typeface,
     )
-    subject = {"dossier": dossier.id, "number": number, "draft": bool(lacking), "audience": audience.value}
-    house.journal.append(Event(act="print", account=account, subject=subject))
-    return Paper(pdf=pdf, number=number, is_draft=bool(lacking), lacking=lacking, summary=summary)
+    if dossier.released is None:
+        why = "the summary is not released"
+    elif is_current(dossier):
+        why = "these pages were not released"
+    else:
+        why = "what was released is outdated"
+    return Paper(pdf=pdf, number=number, why_draft=why, lacking=_lacking(summary, languages))
+
+
+def _lacking(summary: CourseSummary, languages: Sequence[Language]) -> tuple[str, ...]:
+    return tuple(one.label.en or one.key for one in missing(summary, tuple(one.value for one in languages)))
 
 
 def summary_of(house: House, record: PatientRecord, dossier: Dossier) -> CourseSummary:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from archive.desk.accounts import Accounts
 from archive.desk.desk import Desk
+from archive.desk.releasing import PaperShelf
 from archive.errors import Ambiguous, NotFound
 from archive.facts.receipts import PatientKey
 from archive.facts.store import FactStore
@@ -160,6 +161,11 @@ class House:
             on_facts=self.on_facts,
             retain=self._retain,
         )
+
+    @cached_property
+    def papers(self) -> PaperShelf:
+        """Where released papers lie."""
+        return PaperShelf(self.stores.work)
 
     @cached_property
     def moves(self) -> Moves:

@@ -9,7 +9,7 @@ from typing import Any
 
 from archive.answers import dossier_answer
 from archive.errors import Refused, SealBroken
-from archive.facts.decisions import DECISION, Decision
+from archive.facts.decisions import DECISION, Decision, Paper
 from archive.facts.receipts import RECEIPT, sharing
 from archive.headers import InstanceKind
 from archive.model import Dossier, DossierState, Held
@@ -31,6 +31,11 @@ def place_of(held: Held) -> str:
     if held.kind is InstanceKind.DOCUMENT and not header.sop_instance_uid:
         return f"documents/{digest}"
     return f"dicom/{_as_segment(header.series_uid) or 'no-series'}/{_as_segment(header.sop_instance_uid) or digest}.dcm"
+
+
+def place_of_paper(paper: Paper) -> str:
+    """Return where a paper of the released summary stands inside a sealed dossier."""
+    return f"reports/summary-{paper.language}-{paper.audience}.pdf"
 
 
 def _as_segment(uid: str) -> str:
@@ -70,7 +75,8 @@ def sealing_plan(
     version = dossier.version + 1
     held = (*dossier.instances, *dossier.late)
     new = held if before is None else dossier.late
-    text = _dossier_json(dossier, held, decisions, version)
+    papers = dossier.released.what.papers if dossier.released else ()
+    text = _dossier_json(dossier, held, papers, decisions, version)
     act = {"act": "seal", "account": account, "role": role, "made_at": made_at.isoformat()}
     body = seal_body(
         dossier=dossier.id,
@@ -81,6 +87,7 @@ def sealing_plan(
     )
     seal = _json({**body, "signature": key.sign(body), "public_key": key.public_key})
     files = [_content_file(one) for one in held]
+    files += [_paper_file(one) for one in papers]
     files += [_own_file("dossier.json", text), _own_file("seal.json", seal)]
     message = "Sealed" if before is None else f"Addendum of {len(new)} object(s)"
     inventory = ocfl.next_inventory(
@@ -98,7 +105,8 @@ def sealing_plan(
         inventory=ocfl.encode(inventory).decode(),
         dossier_json=text.decode(),
         seal_json=seal.decode(),
-        copies=tuple(_source(one) for one in new),
+        copies=(*(_source(one) for one in new), *(_paper_source(one) for one in papers)),
+        paper_sha256s=tuple(one.sha256 for one in papers),
     )
 
 
@@ -108,11 +116,13 @@ def _refuse_unless_sealable(dossier: Dossier) -> None:
         raise Refused(
             f"The dossier is not ready: {len(blocking)} finding(s) hold it at the gate: {', '.join(blocking)}"
         )
-    if dossier.state is DossierState.SEALED and not dossier.late:
+    if dossier.state is DossierState.SEALED and not dossier.awaits_addendum:
         raise Refused("The dossier is sealed and nothing came since", hint="There is nothing to do.")
 
 
-def _dossier_json(dossier: Dossier, held: Sequence[Held], decisions: Iterable[Decision], version: int) -> bytes:
+def _dossier_json(
+    dossier: Dossier, held: Sequence[Held], papers: Sequence[Paper], decisions: Iterable[Decision], version: int
+) -> bytes:
     body = {
         "format": "lastgate/dossier/1",
         **dossier_answer(dossier),
@@ -122,6 +132,7 @@ def _dossier_json(dossier: Dossier, held: Sequence[Held], decisions: Iterable[De
             {"path": place_of(one), "receipt": RECEIPT.dump_python(receipt, mode="json", exclude_defaults=True)}
             for one, receipt in zip(held, sharing(one.receipt for one in held), strict=True)
         ],
+        "papers": [{"path": place_of_paper(one), "sha256": one.sha256} for one in papers],
         "decisions": [DECISION.dump_python(decision, mode="json") for decision in decisions],
     }
     return _json(body)
@@ -134,6 +145,12 @@ def _content_file(held: Held) -> ContentFile:
         sha512=receipt.file_sha512,
         sha256=receipt.file_sha256,
         size_bytes=receipt.size_bytes,
+    )
+
+
+def _paper_file(paper: Paper) -> ContentFile:
+    return ContentFile(
+        path=place_of_paper(paper), sha512=paper.sha512, sha256=paper.sha256, size_bytes=paper.size_bytes
     )
 
 
@@ -150,6 +167,12 @@ def _source(held: Held) -> SourceFile:
     receipt = held.receipt
     return SourceFile(
         path=place_of(held), source_key=receipt.key, sha256=receipt.file_sha256, size_bytes=receipt.size_bytes
+    )
+
+
+def _paper_source(paper: Paper) -> SourceFile:
+    return SourceFile(
+        path=place_of_paper(paper), source_key=paper.key, sha256=paper.sha256, size_bytes=paper.size_bytes
     )
 
 

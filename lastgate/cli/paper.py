@@ -2,16 +2,20 @@
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lastgate.cli.console import REFUSED, AsUser, PasswordFile, account, day_of, house, read_text, say
 
+if TYPE_CHECKING:
+    from reports.render import Language
+
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(enter)
+    app.command()(release)
     app.command()(summary)
 
 
@@ -39,6 +43,41 @@ def enter(
         say(f"Entered for the summary of {found.id[:10]}.")
 
 
+def release(
+    dossier: Dossier,
+    as_user: AsUser,
+    language: Annotated[str, typer.Option("--lang", help="zh, en or both.")] = "both",
+    created: Annotated[str, typer.Option("--date", help="Date of the paper; today if left out.")] = "",
+    password_file: PasswordFile = None,
+) -> None:
+    """Let the summary of a course go out (a doctor or physicist does)."""
+    from lastgate.papers import release_summary
+
+    languages = _languages(language)
+    day = day_of(created) if created else date.today()
+    with house() as opened:
+        user = account(opened, as_user, password_file)
+        key, found = opened.dossier(dossier)
+        record = opened.desk.record(key)
+        after = release_summary(opened, record, found, languages=languages, account=user, created=day)
+    if after.released is not None:
+        papers = ", ".join(f"{one.language} {one.audience}" for one in after.released.what.papers)
+        say(f"Released the summary of {after.id[:10]} (number {after.released.what.number}): {papers}.")
+    say("Print it: lastgate summary DOSSIER -o FILE.pdf --as USER")
+    if after.awaits_addendum:
+        say("The dossier is sealed: add the papers with lastgate seal DOSSIER --as USER")
+
+
+def _languages(name: str) -> "tuple[Language, ...]":
+    from lastgate.papers import BOTH_LANGUAGES
+    from reports.render import Language
+
+    try:
+        return BOTH_LANGUAGES if name == "both" else (Language(name),)
+    except ValueError as error:
+        raise typer.BadParameter("--lang is zh, en or both") from error
+
+
 def summary(
     dossier: Dossier,
     as_user: AsUser,
@@ -48,15 +87,15 @@ def summary(
     created: Annotated[str, typer.Option("--date", help="Date of the paper; today if left out.")] = "",
     password_file: PasswordFile = None,
 ) -> None:
-    """Print the plain-language summary of a course."""
+    """Print the plain-language summary of a course: as it was released, else as a draft."""
     from lastgate.papers import print_summary
-    from reports.render import Audience, Language
+    from reports.render import Audience
 
+    languages = _languages(language)
     try:
-        languages = (Language.ZH, Language.EN) if language == "both" else (Language(language),)
         reader = Audience(audience)
     except ValueError as error:
-        raise typer.BadParameter("--lang is zh, en or both; --for is patient, doctor or both") from error
+        raise typer.BadParameter("--for is patient, doctor or both") from error
     day = day_of(created) if created else date.today()
     with house() as opened:
         user = account(opened, as_user, password_file)
@@ -68,6 +107,10 @@ def summary(
     output.write_bytes(paper.pdf)
     say(f"Wrote {output} (number {paper.number}).")
     if paper.is_draft:
-        say("It is a DRAFT: these are not recorded yet: " + ", ".join(paper.lacking))
-        say("Enter them: lastgate enter DOSSIER FILE.toml --as USER (docs/summary-entries.md).")
+        say(f"It is a DRAFT: {paper.why_draft}.")
+        if paper.lacking:
+            say("These are not recorded yet: " + ", ".join(paper.lacking))
+            say("Enter them: lastgate enter DOSSIER FILE.toml --as USER (docs/summary-entries.md).")
+        else:
+            say("A doctor or physicist releases it: lastgate release DOSSIER --as USER")
         raise typer.Exit(REFUSED)

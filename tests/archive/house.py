@@ -8,6 +8,7 @@ from pathlib import Path
 
 from archive.desk.accounts import Account, Role
 from archive.desk.desk import Desk
+from archive.desk.releasing import PaperShelf, Printed, Releasing
 from archive.facts.decisions import Close
 from archive.facts.receipts import PatientKey
 from archive.facts.store import FactStore
@@ -84,17 +85,33 @@ class SmallHouse:
         self.facts.write_receipts(key_of(), receipts)
         return key_of()
 
-    def ready(self, *, fractions: int = 5) -> tuple[PatientKey, Dossier]:
+    def closed(self, *, fractions: int = 5) -> tuple[PatientKey, Dossier]:
         """Receive a whole course and close it."""
         key = self.receive(course("plan", fractions=fractions))
         (dossier,) = self.desk.record(key).dossiers
         last = Close(plan_uids=(), outcome="completed", last_date=da(weekdays(MONDAY, fractions)[-1]))
         return key, self.desk.close(key, dossier.id, last, account=DOCTOR)
 
+    def ready(self, *, fractions: int = 5) -> tuple[PatientKey, Dossier]:
+        """Close such a course and release its summary."""
+        key, dossier = self.closed(fractions=fractions)
+        return key, self.released(key, dossier)
+
+    def released(self, key: PatientKey, dossier: Dossier, *, text: str = "summary") -> Dossier:
+        """Release papers that say `text`."""
+        releasing = Releasing(desk=self.desk, shelf=PaperShelf(self.work))
+        return releasing.release(key, dossier, papers(text), number="N-1", account=DOCTOR)
+
     def sealed(self, *, fractions: int = 5) -> tuple[PatientKey, Dossier]:
         """Seal such a course."""
         key, dossier = self.ready(fractions=fractions)
         return key, self.desk.seal(key, dossier.id, account=FILE_MANAGER)
+
+
+def papers(text: str = "summary") -> tuple[Printed, ...]:
+    """Return the pages for patient and doctor, as far as an archive looks at them: bytes."""
+    audiences = ("patient", "doctor")
+    return tuple(Printed(language="zh", audience=one, pdf=f"{text} for {one}".encode()) for one in audiences)
 
 
 def completed() -> Close:
