@@ -127,7 +127,7 @@ class Reception:
 
 
 def prepare(house: House) -> None:
-    """Prove on the stores what the archive relies on, and end seals that a crash interrupted.
+    """Prove on the stores what the archive relies on, and end what a crash interrupted.
 
     Raises
     ------
@@ -139,7 +139,19 @@ def prepare(house: House) -> None:
     check_peering(house.settings.node)
     for store in {id(one): one for one in (house.stores.work, house.stores.locked)}.values():
         store.self_test()
-    house.desk.resume()
+    end_begun(house)
+
+
+def end_begun(house: House) -> None:
+    """End seals that were interrupted, journal and index acts after whose fact this node was.
+
+    Nothing of it keeps the node from receiving: what can't be ended now is tried again.
+    """
+    for end in (house.desk.resume, house.desk.catch_up):
+        try:
+            end()
+        except Exception as error:  # noqa: BLE001 - a store, an index or one damaged dossier: others must not wait for it
+            _LOG.error("desk.interrupted", error=f"{type(error).__name__}: {error}")
 
 
 def keep_filing(house: House, stop: threading.Event) -> None:
@@ -157,8 +169,9 @@ def keep_filing(house: House, stop: threading.Event) -> None:
 
 
 def keep_chained(house: House, stop: threading.Event) -> None:
-    """Chain events into the journal every minute until `stop` is set."""
+    """Every minute until `stop` is set, end what was interrupted and chain events into the journal."""
     while not stop.wait(timeout=_CHAINED_EVERY_S):
+        end_begun(house)
         try:
             house.journal.flush()
         except StorageError as error:  # what waits is safe in the outbox; the node goes on receiving

@@ -5,10 +5,10 @@ the port `on_facts`.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from archive.assembly.courses import CourseRules
 from archive.assembly.fold import fold
@@ -25,6 +25,9 @@ from archive.signing.acts import signed_body
 from archive.signing.signing import SigningKey
 from archive.vault.seal import sealing_plan
 from archive.vault.vault import SealingPlan, Vault
+
+_NEVER_STORED = timedelta(days=1)
+"""A fact that is not there so long after its act was begun never will be: no call to a store takes that long."""
 
 _CLINICAL = frozenset({"file-manager", "physicist", "doctor"})
 # An administrator keeps the machine and has no say about patients : which dose grid counts is physics.
@@ -183,22 +186,41 @@ class Desk:
             count += 1
         return count
 
+    def catch_up(self) -> int:
+        """Journal and index the acts of this node after whose fact it was interrupted; return how many there were.
+
+        An act that is under way in another process may be met: what is done twice is done once.
+        """
+        count = 0
+        for owed in self.journal.owed():
+            key = PatientKey(owed.patient)
+            stored = next((one for one in self.facts.decisions(key) if one.number == owed.decision), None)
+            if stored is None and self.clock() - owed.at < _NEVER_STORED:
+                continue
+            if stored is not None and stored.signature == owed.signature:
+                self._follow_up(key, owed.id)
+                count += 1
+            else:  # its process died before the fact, or somebody else got the number
+                self.journal.strike(owed.id)
+        return count
+
     def finish(self, key: PatientKey, plan: SealingPlan, dossier: Dossier) -> None:
-        """Carry out the plan of a seal and record it, whoever began it."""
-        version_ids = self.vault.carry_out(plan, retain_until=self.retain(dossier))
+        """Carry out the plan of a seal and record it, whoever began it; what is done already is left alone."""
+        if not _is_recorded(plan, self.facts.read(key)):
+            self._record(key, plan, self.vault.carry_out(plan, retain_until=self.retain(dossier)))
+        self.vault.note_recorded(plan)
+
+    def _record(self, key: PatientKey, plan: SealingPlan, version_ids: Mapping[str, str]) -> None:
         act = Sealed(
             dossier=plan.dossier,
             version=plan.version,
             plan_uids=plan.plan_uids,
             file_sha256s=plan.file_sha256s,
             dossier_sha256=hashlib.sha256(plan.dossier_json.encode()).hexdigest(),
-            version_ids=version_ids,
+            version_ids=dict(version_ids),
         )
         event = Event(act="seal", account=plan.account, subject={"dossier": plan.dossier, "version": plan.version})
-        while True:
-            facts = self.facts.read(key)
-            if _is_recorded(plan, facts):
-                return
+        while not _is_recorded(plan, facts := self.facts.read(key)):
             with suppress(FactClash):  # somebody else's act about this patient: it has no bearing on what was sealed
                 self._store(key, act, facts, name=plan.account, role=plan.role, event=event)
 
@@ -237,10 +259,20 @@ class Desk:
     def _store(self, key: PatientKey, act: Act, facts: PatientFacts, *, name: str, role: str, event: Event) -> Decision:
         unsigned = Decision(number=_next(facts), made_at=self.clock(), account=name, role=role, what=act)
         decision = replace(unsigned, signature=self.key.sign(signed_body(unsigned)), public_key=self.key.public_key)
-        self.facts.write_decision(key, decision)
-        self.journal.append(event)
-        self.on_facts(key)
+        owed = self.journal.owe(event, patient=key, decision=decision.number, signature=decision.signature)
+        try:
+            self.facts.write_decision(key, decision)
+        except FactClash:
+            self.journal.strike(owed)
+            raise
+        self._follow_up(key, owed)
         return decision
+
+    def _follow_up(self, key: PatientKey, owed: int) -> None:
+        """Journal an act whose fact is stored, and tell the index; a crash before the end leaves its note standing."""
+        self.journal.pay(owed)
+        self.on_facts(key)
+        self.journal.strike(owed)
 
 
 def _is_recorded(plan: SealingPlan, facts: PatientFacts) -> bool:

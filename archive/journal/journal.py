@@ -20,7 +20,7 @@ from typing import Any
 
 from archive.errors import ChainBroken
 from archive.journal.chain import START, Chain, link, parsed
-from archive.journal.outbox import Outbox
+from archive.journal.outbox import Outbox, Owed
 from archive.signing.keys import KeyRing
 from archive.signing.signing import SigningKey, canonical, is_signed
 from storage.base import ObjectStore
@@ -100,6 +100,30 @@ class Journal:
             What it is about, and what tells this event from the next one about the same.
         """
         return self._outbox.append_once(_line(event, self._clock().isoformat()), subject=subject, mark=mark)
+
+    def owe(self, event: Event, *, patient: str, decision: int, signature: str) -> int:
+        """Note an act before its fact is stored, so that no crash leaves the fact without its event.
+
+        Returns
+        -------
+        int
+            To `pay` once the fact is stored, and to `strike` once the index knows it too.
+        """
+        at = self._clock()
+        body = _line(event, at.isoformat())
+        return self._outbox.owe(body, patient=patient, decision=decision, signature=signature, at=at)
+
+    def pay(self, owed: int) -> None:
+        """Record the event of a noted act; done once, however often it is asked for."""
+        self._outbox.pay(owed)
+
+    def strike(self, owed: int) -> None:
+        """Take a note off: all that it was for is done, or its fact will never be stored."""
+        self._outbox.strike(owed)
+
+    def owed(self) -> list[Owed]:
+        """Return the notes of this node's acts that are under way, or were interrupted."""
+        return self._outbox.owed()
 
     def close(self) -> None:
         """Let go of the outbox; it is opened again when it is needed."""

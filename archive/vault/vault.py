@@ -10,6 +10,7 @@ stands the dossier is not sealed.
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -24,7 +25,7 @@ from archive.vault.fixity import SEAL_FORMAT, Fixity
 from archive.vault.ocfl import Inventory
 from storage.base import ObjectStore, Version
 from storage.documents import put_document
-from storage.errors import DigestMismatch, KeyTaken, ObjectMissing
+from storage.errors import DigestMismatch, KeyTaken, ObjectMissing, Replaced, StoreUnavailable
 from storage.reading import read_back
 
 README = """This folder is an OCFL 1.1 storage root (Oxford Common File Layout).
@@ -84,6 +85,9 @@ class SealingPlan:
 
 
 _PLAN = TypeAdapter(SealingPlan)
+_PLANNED = ".json"
+_RECORDED = ".recorded"
+_ATTEMPTS = 20
 
 
 class Vault:
@@ -103,7 +107,7 @@ class Vault:
 
     def settle(self, plan: SealingPlan) -> SealingPlan:
         """Put the plan of a seal unless somebody was quicker, and return the plan that counts."""
-        key = f"sealing/{plan.dossier}/v{plan.version}.json"
+        key = f"sealing/{plan.dossier}/v{plan.version}{_PLANNED}"
         body = _PLAN.dump_json(plan) + b"\n"
         try:
             put_document(self._work, key, body)
@@ -112,17 +116,21 @@ class Vault:
         return plan
 
     def unfinished(self) -> Iterator[SealingPlan]:
-        """Yield the plans of seals that were begun and not brought to their end."""
-        for stat in self._work.list("sealing/"):
-            _, dossier, name = stat.key.split("/")
-            before = self.inventory(dossier)
-            if before is None or int(before["head"][1:]) < int(name[1:].removesuffix(".json")):
-                yield _PLAN.validate_json(self._work.read_bytes(stat.key))
+        """Yield the plans of seals that were begun and may be neither in the vault nor in the facts yet."""
+        keys = {stat.key for stat in self._work.list("sealing/")}
+        for key in sorted(keys):
+            if key.endswith(_PLANNED) and key.removesuffix(_PLANNED) + _RECORDED not in keys:
+                yield _PLAN.validate_json(self._work.read_bytes(key))
 
     def begun(self, dossier: str) -> Iterator[SealingPlan]:
         """Yield the plans of all seals of one dossier that were ever begun."""
         for stat in self._work.list(f"sealing/{dossier}/"):
-            yield _PLAN.validate_json(self._work.read_bytes(stat.key))
+            if stat.key.endswith(_PLANNED):
+                yield _PLAN.validate_json(self._work.read_bytes(stat.key))
+
+    def note_recorded(self, plan: SealingPlan) -> None:
+        """Note that a seal stands in the vault and in the facts, so that no start looks at it again."""
+        put_document(self._work, f"sealing/{plan.dossier}/v{plan.version}{_RECORDED}", b"recorded\n")
 
     def carry_out(self, plan: SealingPlan, *, retain_until: datetime | None) -> dict[str, str]:
         """Bring a seal to its end and return the store's version ids of the files it wrote, by path in the object.
@@ -157,7 +165,7 @@ class Vault:
         for path, body in own.items():
             written[path] = put_document(self._locked, f"{folder}/{path}", body)
         self._lock(written.values(), retain_until)
-        self._declare(folder, inventory, is_first=plan.version == 1)
+        self._declare(folder, inventory, plan.version)
         return {path: version.version_id for path, version in written.items() if version.version_id}
 
     def inventory(self, dossier: str) -> Inventory | None:
@@ -200,20 +208,39 @@ class Vault:
         """Read everything of a sealed dossier back and yield what is wrong with it, in words."""
         return Fixity(self._locked, KeyRing(self._work)).problems(dossier)
 
-    def _declare(self, folder: str, inventory: bytes, *, is_first: bool) -> None:
-        self._replace(f"{folder}/{ocfl.SIDECAR}", ocfl.sidecar(inventory))
-        self._replace(f"{folder}/{ocfl.INVENTORY}", inventory)
-        if is_first:
+    def _declare(self, folder: str, inventory: bytes, version: int) -> None:
+        self._move_on(folder, ocfl.SIDECAR, ocfl.sidecar(inventory), version)
+        self._move_on(folder, ocfl.INVENTORY, inventory, version)
+        if version == 1:
             put_document(self._locked, f"{folder}/{ocfl.OBJECT_DECLARATION}", ocfl.declaration())
 
-    def _replace(self, key: str, body: bytes) -> None:
-        try:
-            current = self._locked.stat(key).version
-            if self._locked.read_bytes(key) == body:
+    def _move_on(self, folder: str, name: str, body: bytes, version: int) -> None:
+        """Bring a root file to this version, unless it has got there or beyond: no process, however late, moves back.
+
+        What it replaces is looked at before the version is, so that whoever moved on in between is noticed.
+        """
+        key = f"{folder}/{name}"
+        for _ in range(_ATTEMPTS):
+            try:
+                current = self._locked.stat(key).version
+                if self._locked.read_bytes(key) == body:
+                    return
+            except ObjectMissing:
+                current = None
+            if self._head(folder) > version:
                 return
+            with suppress(Replaced):
+                self._locked.replace_if_match(key, body, expected=current)
+                return
+        raise StoreUnavailable(f"{key} comes and goes while it is written")
+
+    def _head(self, folder: str) -> int:
+        """Return the number of the version that the root inventory tells of, 0 without one."""
+        try:
+            inventory: Inventory = json.loads(self._locked.read_bytes(f"{folder}/{ocfl.INVENTORY}"))
         except ObjectMissing:
-            current = None
-        self._locked.replace_if_match(key, body, expected=current)
+            return 0
+        return int(inventory["head"][1:])
 
     def _lock(self, versions: Iterable[Version], until: datetime | None) -> None:
         if until is None:

@@ -228,6 +228,7 @@ def test_seal_when_the_process_dies_at_any_write_then_sealing_again_gives_the_sa
             assert (dossier.state, dossier.version, dossier.late) == (DossierState.SEALED, 1 + is_addendum, ())
             assert problems(again, dossier) == [], (at, after)
             assert tree(again, dossier) == expected
+            again.desk.resume()
             assert list(again.vault.unfinished()) == []
             again.journal.flush()
             again.journal.verify()
