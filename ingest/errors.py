@@ -47,7 +47,8 @@ IngestError
     ├── BadZip               the zip archive is damaged or dangerous; refused whole
     ├── Unreadable           the file can't be read
     ├── NoPatientNamed       no DICOM file, and nobody said whose it is
-    └── EmptyFile            there is nothing in it
+    ├── EmptyFile            there is nothing in it
+    └── BadPackage           an OCFL object, bag or DICOM medium that is not what was packed; refused whole
 """
 
 from typing import ClassVar
@@ -390,3 +391,10 @@ class EmptyFile(NotTaken):
 
     code = "LG-ING-407"
     hint = "Copy it again from where it came: a file of no length is what a full disk leaves."
+
+
+class BadPackage(NotTaken):
+    """An OCFL object, bag or DICOM medium that is not what was packed; it is refused whole."""
+
+    code = "LG-ING-408"
+    hint = "Get it again from its sender. If nobody has it any more, take what is left: lastgate import PATH --as-files"

@@ -16,12 +16,13 @@ from ingest.filing.filed import Filed, Spooled
 from ingest.filing.filer import Filer
 from ingest.filing.ports import Pace, Ports
 from ingest.filing.reader import IsolatedReader
-from ingest.folders.import_folder import ImportLine, ImportReport, import_paths
+from ingest.folders.import_folder import ImportLimits, ImportLine, ImportReport, import_paths
 from ingest.node import Node, NodeSettings
 from ingest.service import Service
 from ingest.spool.arrival import Held
 from ingest.spool.spool import Spool, SpoolLimits
 from lastgate.committing import commitment_service_of, patients_with_any
+from lastgate.importing import keeping_of
 from lastgate.listening import bound
 from lastgate.notifying import recording_of
 from lastgate.peering import check_peering, peers_of, server_tls_of
@@ -85,10 +86,16 @@ def take_in(
     *,
     patient: Identifier | None = None,
     on_progress: Callable[[ImportLine], None] | None = None,
+    as_files: bool = False,
 ) -> ImportReport:
     """Import files and return what became of each, once their facts are folded.
 
     Where a running node files for this house, it is waited for.
+
+    Parameters
+    ----------
+    as_files
+        Whether packages are taken for the files in them; see `ImportLimits`.
     """
     with spool_of(house, f"import-{uuid4().hex}") as spool:
         filer = filer_of(house, own=spool.folder.path)
@@ -99,6 +106,8 @@ def take_in(
             issuer=house.settings.node.issuer,
             settle=lambda numbers: filer.settle(spool.folder.journal, numbers),
             on_progress=on_progress,
+            keep_package=keeping_of(house),
+            limits=ImportLimits(as_files=as_files),
         )
 
 

@@ -50,6 +50,10 @@ class Source:
     user, user_kind
         The user the peer named for its association (PS3.7 D.3.3.7), checked by nobody: ``name``, ``name-passcode``,
         ``kerberos``, ``saml`` or ``jwt``, with a name only for the first two. Never a passcode or token.
+    package
+        The package of a dossier it lay in, every file of which was what had been packed; empty without one.
+    dossier_sha256, seal_sha256
+        Digests of the dossier.json and seal.json of that package, which are kept beside.
     """
 
     kind: Literal["dicom", "folder", "file", "zip", "web"]
@@ -59,6 +63,9 @@ class Source:
     certificate: str = ""
     user: str = ""
     user_kind: Literal["", "name", "name-passcode", "kerberos", "saml", "jwt"] = ""
+    package: Literal["", "ocfl", "bagit", "dicomdir"] = ""
+    dossier_sha256: str = ""
+    seal_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

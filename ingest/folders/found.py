@@ -5,9 +5,11 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Literal, overload
 
+from archive.handover.formats import PackageFormat
 from ingest.errors import EmptyFile, FileChanged, NotTaken, TooLarge, Unreadable, UnsafePath
+from ingest.folders.markers import package_format
 
 _PIECE_BYTES: Final = 1 << 20
 
@@ -21,6 +23,14 @@ class FoundFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FoundPackage:
+    """A folder that is a package; what is in it was not looked at yet."""
+
+    path: Path
+    kind: PackageFormat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotFoundFit:
     """A path that is not taken, and why."""
 
@@ -28,18 +38,32 @@ class NotFoundFit:
     error: NotTaken
 
 
-def find_files(path: Path) -> Iterator[FoundFile | NotFoundFit]:
+@overload
+def find_files(path: Path, *, packages: Literal[False]) -> Iterator[FoundFile | NotFoundFit]: ...
+@overload
+def find_files(path: Path, *, packages: bool = True) -> Iterator[FoundFile | FoundPackage | NotFoundFit]: ...
+def find_files(path: Path, *, packages: bool = True) -> Iterator[FoundFile | FoundPackage | NotFoundFit]:
     """Yield everything below `path` in order of name: files to be taken, and what is not taken with the reason.
 
     Links, pipes, devices and sockets are refused, and so are names with
     control characters: they come from nowhere good.
+
+    Parameters
+    ----------
+    packages
+        Whether a folder that is a package is given as a whole, and not the files in it.
     """
     waiting = [path]
     while waiting:
         here = waiting.pop()
         try:
             if _is_folder(here):
-                waiting.extend(sorted(here.iterdir(), reverse=True))
+                below = sorted(here.iterdir(), reverse=True)
+                kind = package_format(one.name for one in below) if packages else None
+                if kind is not None:
+                    yield FoundPackage(path=here, kind=kind)
+                else:
+                    waiting.extend(below)
             else:
                 yield FoundFile(path=here, in_folder=here != path)
         except OSError as error:

@@ -2,24 +2,30 @@
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 from uuid import uuid4
 
 from archive.facts.receipts import Source
+from archive.handover.formats import PackageFormat
 from archive.headers import Identifier
 from ingest.dataset.part10 import find_dataset
 from ingest.errors import BadDataSet, ExecutablePreamble, NotTaken, TooLarge
-from ingest.folders.found import NotFoundFit, find_files, open_file, pieces_of
+from ingest.folders.found import FoundPackage, NotFoundFit, find_files, open_file, pieces_of
+from ingest.folders.ocfl_objects import is_of_root, objects_in
+from ingest.folders.packages import Package, PackedFile, as_checked, open_package
+from ingest.folders.trees import FolderTree, Tree, ZipTree, branch, packages_in
 from ingest.folders.zips import CheckedZip, ZipLimits, is_zip
 from ingest.judge import judge_file
 from ingest.spool.spool import Spool
 
 Disposition = Literal[
-    "stored", "duplicate", "variant", "conflict", "quarantined", "lost", "waiting", "refused", "ignored"
+    "stored", "duplicate", "variant", "conflict", "quarantined", "lost", "waiting", "refused", "ignored", "package"
 ]
+KeepPackage = Callable[[Package], str]
+"""Keeps what tells of a package that is going to be taken in, and returns in words who sealed it."""
 _DICOMDIR_CLASS: Final = "1.2.840.10008.1.3.10"
 _HEAD_BYTES: Final = 1024 * 1024
 _LITTER: Final = frozenset({"thumbs.db", "desktop.ini", ".ds_store"})
@@ -37,7 +43,8 @@ class ImportLine:
         As given, and what lies below; members of an archive below the archive.
     disposition
         As `Outcome.disposition`; ``waiting`` is safe in the spool but not filed
-        yet, ``refused`` was not taken, ``ignored`` is an index or litter.
+        yet, ``refused`` was not taken, ``ignored`` is an index or litter,
+        ``package`` the folder of a package whose files all are what was packed.
     reason
         In plain words, empty if it was simply stored.
     """
@@ -61,7 +68,27 @@ class ImportReport:
     @property
     def is_clean(self) -> bool:
         """Whether everything was taken without a word to say about it."""
-        return all(line.disposition in ("stored", "duplicate", "variant", "ignored") for line in self.lines)
+        clean = ("stored", "duplicate", "variant", "ignored", "package")
+        return all(line.disposition in clean for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportLimits:
+    """How an import looks at what it meets.
+
+    Parameters
+    ----------
+    file_bytes
+        The longest file.
+    archives
+        What a zip archive may hold.
+    as_files
+        Whether packages are taken for the files in them, which nobody has checked then.
+    """
+
+    file_bytes: int = 16 * 1024**3
+    archives: ZipLimits = field(default_factory=ZipLimits)
+    as_files: bool = False
 
 
 def import_paths(
@@ -72,13 +99,15 @@ def import_paths(
     issuer: str = "",
     settle: Callable[[Sequence[int]], object] | None = None,
     on_progress: Callable[[ImportLine], None] | None = None,
-    limit_bytes: int = 16 * 1024**3,
-    zip_limits: ZipLimits | None = None,
+    keep_package: KeepPackage | None = None,
+    limits: ImportLimits | None = None,
 ) -> ImportReport:
     """Take in everything below `paths`.
 
     Every file is kept byte for byte. DICOM is found by content, not by name;
-    any other file is a document of `patient`, or goes to quarantine.
+    any other file is a document of `patient`, or goes to quarantine. A package
+    of a dossier (OCFL, BagIt, our DICOM media) is checked whole before
+    anything of it is taken; it tells itself whose its documents are.
 
     Parameters
     ----------
@@ -95,22 +124,20 @@ def import_paths(
         without it everything is reported as ``waiting``.
     on_progress
         Called with each line as soon as it is known.
-    limit_bytes, zip_limits
-        The longest file, and what an archive may hold.
+    keep_package
+        Called with each package before its files are taken.
+    limits
+        How it looks at what it meets.
 
     Raises
     ------
     SpoolFull, SpoolFailed
         The import stops here; what was taken is safe and will be filed.
     """
-    run = _Import(spool, patient=patient, issuer=issuer, limit_bytes=limit_bytes, zip_limits=zip_limits)
-    run.settle, run.on_progress = settle, on_progress
+    run = _Import(spool, patient=patient, issuer=issuer, limits=limits or ImportLimits())
+    run.settle, run.on_progress, run.keep_package = settle, on_progress, keep_package
     for path in paths:
-        for found in find_files(path):
-            if isinstance(found, NotFoundFit):
-                run.tell(_shown(found.path), "refused", f"{found.error} ({found.error.code})")
-            else:
-                run.take(found.path, kind="folder" if found.in_folder else "file")
+        run.take_below(path, packages=not run.limits.as_files)
     run.account()
     return ImportReport(lines=tuple(run.lines))
 
@@ -120,25 +147,37 @@ class _Import:
 
     settle: Callable[[Sequence[int]], object] | None
     on_progress: Callable[[ImportLine], None] | None
+    keep_package: KeepPackage | None
 
-    def __init__(
-        self,
-        spool: Spool,
-        *,
-        patient: Identifier | None,
-        issuer: str,
-        limit_bytes: int,
-        zip_limits: ZipLimits | None,
-    ) -> None:
+    def __init__(self, spool: Spool, *, patient: Identifier | None, issuer: str, limits: ImportLimits) -> None:
         self.lines: list[ImportLine] = []
+        self.limits = limits
         self._spool = spool
         self._patient = patient
         self._issuer = issuer
-        self._limit_bytes = limit_bytes
-        self._zip_limits = zip_limits
         self._batch = f"import-{uuid4().hex}"
         self._waiting: dict[int, str] = {}
         self._waiting_bytes = 0
+
+    def take_below(self, path: Path, *, packages: bool) -> None:
+        """Take everything below a path."""
+        for found in find_files(path, packages=packages):
+            if isinstance(found, NotFoundFit):
+                self.tell(_shown(found.path), "refused", f"{found.error} ({found.error.code})")
+            elif isinstance(found, FoundPackage):
+                self._take_folder(found)
+            else:
+                self.take(found.path, kind="folder" if found.in_folder else "file")
+
+    def _take_folder(self, package: FoundPackage) -> None:
+        """Take the packages in a folder, and as they lie the files that are of none."""
+        tree = FolderTree(package.path, shown=_shown(package.path), limit_bytes=self.limits.file_bytes)
+        for unfit in tree.unfit:
+            self.tell(_shown(unfit.path), "refused", f"{unfit.error} ({unfit.error.code})")
+        done = self._take_packed(tree, package.kind)
+        for name in tree.names:
+            if name not in done:
+                self.take(package.path / name, kind="folder")
 
     def take(self, path: Path, *, kind: Literal["folder", "file"]) -> None:
         """Take one file, or refuse it with a line."""
@@ -148,19 +187,26 @@ class _Import:
                 head = stream.read(_HEAD_BYTES)
                 if is_zip(path, head):
                     stream.seek(0)
-                    self._take_archive(shown, CheckedZip(stream, limits=self._zip_limits))
+                    self._take_archive(shown, CheckedZip(stream, limits=self.limits.archives))
                     return
                 ignored = _why_ignored(path.name, head)
                 if ignored:
                     self.tell(shown, "ignored", ignored)
                     return
-                pieces = pieces_of(stream, limit_bytes=self._limit_bytes)
+                pieces = pieces_of(stream, limit_bytes=self.limits.file_bytes)
                 self._receive(pieces, Source(kind=kind, name=shown), title=_shown(Path(path.name)))
         except (NotTaken, TooLarge) as error:
             self.tell(shown, "refused", f"{error} ({error.code})")
 
     def _take_archive(self, shown: str, archive: CheckedZip) -> None:
+        tree = ZipTree(archive, shown=shown)
+        packages = {} if self.limits.as_files else packages_in(tree)
+        done: set[str] = set()
+        for prefix, kind in packages.items():
+            done.update(f"{prefix}{name}" for name in self._take_packed(branch(tree, prefix), kind))
         for name, pieces in archive.members():
+            if name in done:
+                continue
             ignored = _why_ignored(name, archive.first_bytes(name, _HEAD_BYTES))
             if ignored:
                 self.tell(f"{shown}/{name}", "ignored", ignored)
@@ -168,9 +214,55 @@ class _Import:
                 title = PurePosixPath(name).name
                 self._receive(pieces, Source(kind="zip", name=f"{shown}/{name}"), title=title)
 
-    def _receive(self, pieces: Iterator[bytes], source: Source, *, title: str) -> None:
-        judge = judge_file(limits=self._spool.dataset_limits, patient=self._patient, title=title)
-        held = self._spool.receive(pieces, judge, source=source, batch=self._batch, issuer=self._issuer)
+    def _take_packed(self, tree: Tree, kind: PackageFormat) -> Collection[str]:
+        """Take the packages in a tree, or refuse them with a line; return which files that settles."""
+        if kind is not PackageFormat.OCFL:
+            return self._take_package(tree, kind)
+        prefixes = objects_in(tree)
+        done = {name for name in tree.names if is_of_root(name)}
+        for name in sorted(done):
+            self.tell(f"{tree.shown}/{name}", "ignored", "Of an OCFL storage root")
+        for prefix in prefixes:
+            done.update(f"{prefix}{name}" for name in self._take_package(branch(tree, prefix), kind))
+        return done
+
+    def _take_package(self, tree: Tree, kind: PackageFormat) -> Collection[str]:
+        names = tree.names
+        try:
+            package = open_package(tree, kind)
+        except NotTaken as error:
+            self.tell(tree.shown, "refused", f"{error} ({error.code}). {error.hint}")
+            return names
+        if package is None:
+            return ()
+        told = self.keep_package(package) if self.keep_package is not None else ""
+        self.tell(tree.shown, "package", f"{len(package.files)} files ({kind.value}), all as packed. {told}".rstrip())
+        for name in package.own:
+            self.tell(f"{tree.shown}/{name}", "ignored", "Of the package")
+        for file in package.files:
+            self._receive_packed(tree, package, file)
+        return {*package.own, *(file.name for file in package.files)}
+
+    def _receive_packed(self, tree: Tree, package: Package, file: PackedFile) -> None:
+        source = Source(
+            kind=tree.kind,
+            name=f"{tree.shown}/{file.name}",
+            package=package.kind.value,
+            dossier_sha256=package.dossier_sha256,
+            seal_sha256=package.seal_sha256,
+        )
+        try:
+            self._receive(as_checked(tree, file), source, title=file.title, patient=file.patient)
+        except NotTaken as error:
+            self.tell(source.name, "refused", f"{error} ({error.code})")
+
+    def _receive(
+        self, pieces: Iterator[bytes], source: Source, *, title: str, patient: Identifier | None = None
+    ) -> None:
+        """Take one thing in; `patient` is whose it is, where a package tells it."""
+        judge = judge_file(limits=self._spool.dataset_limits, patient=patient or self._patient, title=title)
+        issuer = patient.issuer if patient else self._issuer
+        held = self._spool.receive(pieces, judge, source=source, batch=self._batch, issuer=issuer)
         self._waiting[held.number] = source.name
         self._waiting_bytes += held.arrival.size_bytes
         if len(self._waiting) >= _SETTLED_EVERY_FILES or self._waiting_bytes >= _SETTLED_EVERY_BYTES:

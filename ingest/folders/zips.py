@@ -71,6 +71,15 @@ class CheckedZip:
         for member in self._members:
             yield member.filename, self._pieces(member)
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Length of each member by its name."""
+        return {member.filename: member.file_size for member in self._members}
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """Yield the content of a member."""
+        return self._pieces(self._archive.getinfo(name))
+
     def first_bytes(self, name: str, count: int) -> bytes:
         """Return the beginning of a member."""
         with _translated(name), self._archive.open(name) as stream:

@@ -55,9 +55,12 @@ def serve() -> None:
 def import_(
     paths: Annotated[list[Path], typer.Argument(help="Folders, files, zip archives.", metavar="PATH...")],
     patient: Annotated[str, typer.Option(help="Whose the documents are: ID or ISSUER/ID.")] = "",
+    as_files: Annotated[
+        bool, typer.Option("--as-files", help="Take the files of a package as they lie, even if it is damaged.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Import folders, single files and zip archives: DICOM and documents."""
+    """Import folders, single files and zip archives: DICOM, documents, packages of dossiers."""
     from rich.progress import BarColumn, Progress, TextColumn
 
     from archive.headers import Identifier
@@ -84,6 +87,7 @@ def import_(
             paths,
             patient=whose,
             on_progress=lambda line: progress.update(task, advance=1, name=Path(line.path).name),
+            as_files=as_files,
         )
     if as_json:
         print_json({"counts": report.counts, "files": [asdict(line) for line in report.lines]})
