@@ -10,7 +10,7 @@ from datetime import date
 from enum import StrEnum
 
 from archive.dates import parse_date
-from archive.facts.decisions import Close, Decision, Release
+from archive.facts.decisions import Close, Decision, OpenDossier, Release
 from archive.facts.receipts import PatientKey, Receipt
 from archive.headers import Identifier, InstanceHeader, InstanceKind, PlanHeader
 
@@ -303,6 +303,12 @@ class Dossier:
         What a summary printed now would tell (`archive.figures`).
     released
         The newest release; None while there is none.
+    institution
+        Who gave the course, where a person told that it was not this department.
+    opened
+        What persons told of a course that they opened without a plan.
+    astray
+        UIDs of instances that the seal holds although by now they belong to another course or person.
     """
 
     id: str
@@ -323,6 +329,9 @@ class Dossier:
     summary_entries: dict[str, object] = field(default_factory=dict)
     figures: dict[str, object] = field(default_factory=dict)
     released: Released | None = None
+    institution: str = ""
+    opened: tuple[OpenDossier, ...] = ()
+    astray: tuple[str, ...] = ()
 
     @property
     def awaits_addendum(self) -> bool:
@@ -332,18 +341,20 @@ class Dossier:
 
     @property
     def plan_uids(self) -> tuple[str, ...]:
-        """UIDs of its plans, seen or not."""
-        return tuple(plan.uid for plan in self.plans)
+        """UIDs by which decisions name it: of its plans, seen or not, and ours where a person opened it."""
+        return (*(plan.uid for plan in self.plans), *(one.course_uid for one in self.opened))
 
     @property
     def first_fraction(self) -> str:
-        """Date of the first session as DA; empty without sessions that bear a date."""
-        return min(self._days(), default="")
+        """Date of the first session as DA, else as a person told it; empty where nobody knows."""
+        told = (one.first_date for one in self.opened if parse_date(one.first_date))
+        return min(self._days() or told, default="")
 
     @property
     def last_fraction(self) -> str:
-        """Date of the last session as DA; empty without sessions that bear a date."""
-        return max(self._days(), default="")
+        """Date of the last session as DA, else as a person told it; empty where nobody knows."""
+        told = (one.last_date for one in self.opened if parse_date(one.last_date))
+        return max(self._days() or told, default="")
 
     def _days(self) -> list[str]:
         return [session.date for session in self.sessions if parse_date(session.date)]
@@ -364,15 +375,29 @@ class Dossier:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One of the patients that are this person: what arrived under its key says who that is."""
+
+    key: PatientKey
+    person: Person
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PatientRecord:
-    """All that is folded from the facts of one patient.
+    """All that is folded from the facts of one person.
 
     Parameters
     ----------
+    key
+        The smallest of the keys that are this person.
     version
-        Number of facts folded: the last writer of an index document saw all.
+        Number of facts folded, those of everybody ever linked included: the last writer of an index document saw all.
     unattached
         Instances that belong to the patient but to no dossier, such as follow-up images.
+    members
+        The patients that are this person, in order of key.
+    told_apart
+        Keys of patients of whom a person said that they are somebody else.
     """
 
     key: PatientKey
@@ -381,3 +406,5 @@ class PatientRecord:
     dossiers: tuple[Dossier, ...]
     unattached: tuple[Held, ...]
     findings: tuple[Finding, ...]
+    members: tuple[Member, ...] = ()
+    told_apart: tuple[PatientKey, ...] = ()

@@ -3,15 +3,17 @@
 Three rounds, none of which depends on the order of arrival or of UIDs: what
 the plans refer to and what refers to them; registrations that touch a frame of
 reference of the course; then whatever else refers to what is already there, or
-lies in a frame of the course, until nothing more is found.
+lies in a frame of the course, until nothing more is found. Where a person said
+that an instance belongs, it belongs there and nowhere else.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from archive.assembly.catalogue import Catalogue
-from archive.assembly.courses import Interval, interval_of
+from archive.assembly.courses import Interval
+from archive.assembly.grouping import Course
 from archive.dates import parse_date
 from archive.headers import InstanceKind
 from archive.model import Held, Plan
@@ -26,49 +28,73 @@ class Draft:
 
     Parameters
     ----------
+    found
+        Its instances by UID, in the order they were found.
     by_frame
         UIDs of instances that ought to be referred to, but that only their frame of reference ties to the course.
     """
 
-    plans: tuple[Plan, ...]
-    instances: tuple[Held, ...] = ()
+    course: Course
+    found: Mapping[str, Held]
     by_frame: frozenset[str] = frozenset()
 
     @property
-    def uids(self) -> frozenset[str]:
-        """UIDs of its instances."""
-        return frozenset(held.uid for held in self.instances)
+    def plans(self) -> tuple[Plan, ...]:
+        """The plans of the course."""
+        return self.course.plans
+
+    @property
+    def instances(self) -> tuple[Held, ...]:
+        """Its instances."""
+        return tuple(self.found.values())
 
     @property
     def interval(self) -> Interval:
         """First and last day of the course."""
-        return interval_of(self.plans)
+        return self.course.interval
 
     def with_more(self, more: Iterable[Held], *, by_frame: bool = False) -> "Draft":
         """Return the draft with those instances that it did not have; a reference outweighs a frame."""
-        known, found = self.uids, {held.uid: held for held in more}
-        new = {uid: held for uid, held in found.items() if uid not in known}
+        found = {held.uid: held for held in more}
+        if not found:
+            return self
+        new = {uid: held for uid, held in found.items() if uid not in self.found}
         marked = self.by_frame.union(new) if by_frame else self.by_frame.difference(found)
-        return replace(self, instances=(*self.instances, *new.values()), by_frame=marked)
+        return replace(self, found={**self.found, **new} if new else self.found, by_frame=marked)
+
+    def without(self, uids: Iterable[str]) -> "Draft":
+        """Return the draft without those instances."""
+        gone = set(uids)
+        return replace(self, found={uid: held for uid, held in self.found.items() if uid not in gone})
 
 
-def attach(courses: Iterable[tuple[Plan, ...]], catalogue: Catalogue) -> list[Draft]:
-    """Return each course with its instances; an instance may belong to several, or to none."""
-    drafts = [_attach_to_plans(course, catalogue) for course in courses]
+def attach(courses: Iterable[Course], catalogue: Catalogue, homes: Mapping[str, str]) -> list[Draft]:
+    """Return each course with its instances; an instance may belong to several, or to none.
+
+    Parameters
+    ----------
+    homes
+        Where persons said that instances belong, by UID: the UID that names a course, or empty for none. Plans are
+        not among them: courses are made of them.
+    """
+    free = Catalogue.of(held for uid, held in catalogue.by_uid.items() if uid not in homes) if homes else catalogue
+    drafts = [_attach_to_plans(course, free, homes) for course in courses]
     own_frames = [_frames(draft) for draft in drafts]
-    registrations = catalogue.of_kind(InstanceKind.REGISTRATION)
+    registrations = free.of_kind(InstanceKind.REGISTRATION)
     touching = [[held for held in registrations if frames & _registered(held)] for frames in own_frames]
     drafts = [draft.with_more(held) for draft, held in zip(drafts, touching, strict=True)]
     joined = [frames.union(*map(_registered, held)) for frames, held in zip(own_frames, touching, strict=True)]
-    return _attach_rest(drafts, catalogue, _Places(own_frames=own_frames, joined_frames=joined))
+    drafts = [_with_settled(draft, catalogue, homes) for draft in drafts]
+    return _attach_rest(drafts, free, _Places(own=_places(own_frames), joined=_places(joined)))
 
 
-def _attach_to_plans(course: tuple[Plan, ...], catalogue: Catalogue) -> Draft:
+def _attach_to_plans(course: Course, catalogue: Catalogue, homes: Mapping[str, str]) -> Draft:
     """Gather what the plans of a course refer to and what refers to them."""
-    draft = Draft(plans=course)
-    for plan in course:
+    draft = Draft(course=course, found={})
+    for plan in course.plans:
         draft = draft.with_more((plan.held,) if plan.held else ())
-        draft = draft.with_more((*plan.doses, *plan.records, *plan.structure_sets))
+        named = (*plan.doses, *plan.records, *plan.structure_sets)
+        draft = draft.with_more(held for held in named if held.uid not in homes)
         frame = _frame(plan)
         structures = plan.structure_sets
         if not structures and (plan.held or plan.doses):
@@ -77,6 +103,11 @@ def _attach_to_plans(course: tuple[Plan, ...], catalogue: Catalogue) -> Draft:
             draft = draft.with_more(structures, by_frame=True)
         draft = _attach_images(draft, frame, structures, catalogue)
     return draft
+
+
+def _with_settled(draft: Draft, catalogue: Catalogue, homes: Mapping[str, str]) -> Draft:
+    named = draft.course.uids
+    return draft.with_more(catalogue.by_uid[uid] for uid in sorted(homes) if homes[uid] in named)
 
 
 def _frame(plan: Plan) -> str:
@@ -107,51 +138,70 @@ def _registered(held: Held) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Places:
-    """Frames of reference of each course: its own, and those a registration joins to them."""
+    """The courses each frame of reference lies in: as their own, or joined to them by a registration as well."""
 
-    own_frames: Sequence[frozenset[str]]
-    joined_frames: Sequence[frozenset[str]]
+    own: Mapping[str, frozenset[int]]
+    joined: Mapping[str, frozenset[int]]
+
+
+_NOWHERE: frozenset[int] = frozenset()
+
+
+def _places(names: Sequence[Iterable[str]]) -> dict[str, frozenset[int]]:
+    """Return at which places of a list each name stands."""
+    found: dict[str, frozenset[int]] = {}
+    for place, told in enumerate(names):
+        for name in told:
+            found[name] = found.get(name, _NOWHERE) | {place}
+    return found
 
 
 def _attach_rest(drafts: list[Draft], catalogue: Catalogue, places: _Places) -> list[Draft]:
     """Attach what no plan refers to, round by round: what is found in one round may be referred to in the next."""
-    attached = frozenset[str]().union(*(draft.uids for draft in drafts))
-    waiting = [held for held in catalogue.by_uid.values() if held.uid not in attached]
+    known = _places([draft.found for draft in drafts])
+    waiting = [held for uid, held in catalogue.by_uid.items() if uid not in known]
     while waiting:
-        known = [draft.uids for draft in drafts]
-        homes = {held.uid: _homes(held, drafts, known, places) for held in waiting}
-        for index, draft in enumerate(drafts):
-            mine = [held for held in waiting if index in homes[held.uid]]
-            # A dose that names its plan is there already; one of our own making need not name any.
-            lone = {held.uid for held in mine if held.kind is InstanceKind.DOSE and not is_own(held.uid)}
-            draft = draft.with_more(held for held in mine if held.uid not in lone)
-            drafts[index] = draft.with_more((held for held in mine if held.uid in lone), by_frame=True)
-        left = [held for held in waiting if not homes[held.uid]]
+        homes = [(held, _homes(held, drafts, known, places)) for held in waiting]
+        found: list[list[Held]] = [[] for _ in drafts]
+        for held, places_of_it in homes:
+            for place in places_of_it:
+                found[place].append(held)
+        drafts = [_with_found(draft, mine) for draft, mine in zip(drafts, found, strict=True)]
+        known.update((held.uid, at) for held, at in homes if at)
+        left = [held for held, at in homes if not at]
         if len(left) == len(waiting):
             return drafts
         waiting = left
     return drafts
 
 
-def _homes(held: Held, drafts: Sequence[Draft], known: Sequence[frozenset[str]], places: _Places) -> list[int]:
+def _with_found(draft: Draft, mine: Sequence[Held]) -> Draft:
+    # A dose that names its plan is there already; one of our own making need not name any.
+    lone = {held.uid for held in mine if held.kind is InstanceKind.DOSE and not is_own(held.uid)}
+    draft = draft.with_more(held for held in mine if held.uid not in lone)
+    return draft.with_more((held for held in mine if held.uid in lone), by_frame=True)
+
+
+def _homes(held: Held, drafts: Sequence[Draft], known: Mapping[str, frozenset[int]], places: _Places) -> frozenset[int]:
     """Return the places of the drafts an instance belongs to."""
-    referring = [at for at, uids in enumerate(known) if not uids.isdisjoint(held.header.references)]
+    header = held.header
+    referring = _NOWHERE.union(*(known.get(uid, _NOWHERE) for uid in header.references))
     if referring:
         return referring
-    if held.kind is InstanceKind.DOCUMENT:
+    if header.kind is InstanceKind.DOCUMENT:
         return _homes_of_document(held, drafts)
-    if held.kind is InstanceKind.REGISTRATION:
-        return []
-    frames = places.joined_frames if held.kind is InstanceKind.IMAGE else places.own_frames
-    return [at for at, known_frames in enumerate(frames) if held.header.frame_uid in known_frames]
+    if header.kind is InstanceKind.REGISTRATION:
+        return _NOWHERE
+    frames = places.joined if header.kind is InstanceKind.IMAGE else places.own
+    return frames.get(header.frame_uid, _NOWHERE)
 
 
-def _homes_of_document(held: Held, drafts: Sequence[Draft]) -> list[int]:
+def _homes_of_document(held: Held, drafts: Sequence[Draft]) -> frozenset[int]:
     """A document goes to the only course, else to the one whose days it bears, six weeks around included."""
     if len(drafts) == 1:
-        return [0]
+        return frozenset((0,))
     day = parse_date(held.header.study_date)
     if day is None:
-        return []
+        return _NOWHERE
     near = [at for at, draft in enumerate(drafts) if draft.interval.contains(day, margin=_AROUND_A_COURSE)]
-    return near if len(near) == 1 else []
+    return frozenset(near) if len(near) == 1 else _NOWHERE

@@ -4,13 +4,20 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 
+from archive.facts.decisions import StateIdentity
+from archive.facts.linked import PatientFacts
+from archive.facts.receipts import PatientKey, Receipt
 from archive.headers import Identifier
-from archive.model import Held, Person
+from archive.model import Held, Member, Person
 
 
 def person_of(instances: Iterable[Held]) -> Person:
     """Return the patient as most instances tell, every identifier and spelling kept."""
-    patients = [held.header.patient for held in instances]
+    return _told(held.receipt for held in instances)
+
+
+def _told(receipts: Iterable[Receipt]) -> Person:
+    patients = [receipt.header.patient for receipt in receipts]
     identifiers = {patient.identifier for patient in patients}
     identifiers.update(other for patient in patients for other in patient.other_identifiers)
     names = Counter(patient.name for patient in patients if patient.name)
@@ -21,6 +28,22 @@ def person_of(instances: Iterable[Held]) -> Person:
         birth_date=_most_frequent(Counter(patient.birth_date for patient in patients if patient.birth_date)),
         sex=_most_frequent(Counter(patient.sex for patient in patients if patient.sex)),
     )
+
+
+def members_of(facts: PatientFacts) -> tuple[Member, ...]:
+    """Return the patients that are one person, each as told by what arrived under its key."""
+    arrived = {member.key: member.receipts for member in facts.members} or {facts.key: facts.receipts}
+    return tuple(Member(key=key, person=_told(arrived[key])) for key in facts.person)
+
+
+def told_apart(facts: PatientFacts) -> tuple[PatientKey, ...]:
+    """Return the patients of whom the newest word is that they are not this person, in order of key."""
+    person, words = frozenset(facts.person), dict[frozenset[PatientKey], bool]()
+    for act in (one.what for one in sorted(facts.decisions, key=lambda one: one.number)):
+        if isinstance(act, StateIdentity) and not person.isdisjoint(act.patients):
+            words[frozenset(act.patients)] = act.are_one
+    others = frozenset[PatientKey]().union(*(pair for pair, are_one in words.items() if not are_one))
+    return tuple(sorted(others - person))
 
 
 def _identifier_order(identifier: Identifier) -> tuple[str, str, str]:

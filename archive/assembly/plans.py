@@ -6,29 +6,88 @@ from dataclasses import replace
 from archive.assembly.catalogue import Catalogue
 from archive.assembly.delivery import TREATING, fractions_of
 from archive.assembly.prescription import fractions_planned, machine_of, modality_of, technique_of
-from archive.facts.decisions import ChooseDose, Decision, SetDeliveryState
+from archive.assembly.transcription import transcribed, with_sheet
+from archive.facts.decisions import ChooseDose, Decision, SetDeliveryState, SheetFraction
 from archive.headers import InstanceKind, PlanHeader
 from archive.model import DeliveryState, Fraction, Held, Plan
 from archive.uids import is_own
 
 
+class Plans:
+    """Builds the plans of a person.
+
+    Parameters
+    ----------
+    homes
+        Where persons said that instances belong, by UID: a plan of their course, or empty for none.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, decisions: Sequence[Decision], homes: Mapping[str, str] | None = None
+    ) -> None:
+        self._homes = homes or {}
+        self._catalogue = catalogue
+        self._doses = _referring(catalogue, InstanceKind.DOSE)
+        self._records = _referring(catalogue, InstanceKind.RECORD)
+        self._settled = _Settled.of(decisions)
+
+    def all(self) -> tuple[Plan, ...]:
+        """Return every plan, seen or only referred to, in order of UID; what was moved to no course counts for none."""
+        nowhere = frozenset(uid for uid, home in self._homes.items() if not home)
+        seen = {held.uid for held in self._catalogue.of_kind(InstanceKind.PLAN)} - nowhere
+        named = [
+            uid
+            for referring in (self._doses, self._records)
+            for uid, helds in referring.items()
+            if uid not in nowhere and any(held.uid not in nowhere for held in helds)
+        ]
+        plans = [self._plan(uid, nowhere) for uid in sorted(seen.union(named))]
+        superseded = _superseded(plans)
+        return tuple(
+            replace(plan, delivery_state=DeliveryState.NOT_DELIVERED)
+            if plan.uid in superseded and plan.delivery_state is DeliveryState.UNKNOWN
+            else plan
+            for plan in plans
+        )
+
+    def within(self, plan: Plan, course: frozenset[str]) -> Plan:
+        """Return a plan without what a person moved to another course than that of these UIDs."""
+        about = (*plan.doses, *plan.records, *plan.structure_sets)
+        elsewhere = frozenset(held.uid for held in about if self._homes.get(held.uid, plan.uid) not in course)
+        if not elsewhere:
+            return plan
+        fewer = self._plan(plan.uid, elsewhere)
+        is_superseded = plan.delivery_state is DeliveryState.NOT_DELIVERED
+        is_open = fewer.delivery_state is DeliveryState.UNKNOWN
+        return replace(fewer, delivery_state=plan.delivery_state) if is_superseded and is_open else fewer
+
+    def _plan(self, uid: str, without: frozenset[str]) -> Plan:
+        catalogue, settled = self._catalogue, self._settled
+        doses = tuple(held for held in self._doses.get(uid, ()) if held.uid not in without)
+        records = tuple(held for held in self._records.get(uid, ()) if held.uid not in without)
+        held = next(iter(catalogue.present((uid,), InstanceKind.PLAN)), None)
+        header = (held.header.plan if held else None) or PlanHeader()
+        only_group = header.fraction_groups[0].number if len(header.fraction_groups) == 1 else None
+        fractions = with_sheet(uid, fractions_of(uid, header, records), settled.sheets, only_group=only_group)
+        return Plan(
+            uid=uid,
+            held=held,
+            modality=modality_of(header),
+            technique=technique_of(header),
+            machine=machine_of(header) or _machine_of_records(records),
+            delivery_state=_delivery_state(header, fractions, settled.delivered.get(uid)),
+            fractions_planned=fractions_planned(header),
+            fractions=fractions,
+            structure_sets=tuple(one for one in _structure_sets(catalogue, header, doses) if one.uid not in without),
+            doses=doses,
+            chosen_dose_uids=_chosen(doses, header, settled.dose.get(uid)),
+            records=records,
+        )
+
+
 def plans_of(catalogue: Catalogue, decisions: Iterable[Decision]) -> tuple[Plan, ...]:
     """Return every plan of a patient, seen or only referred to, in order of UID."""
-    doses = _referring(catalogue, InstanceKind.DOSE)
-    records = _referring(catalogue, InstanceKind.RECORD)
-    seen = {held.uid for held in catalogue.of_kind(InstanceKind.PLAN)}
-    settled = _Settled.of(decisions)
-    plans = [
-        _plan(uid, catalogue, doses.get(uid, ()), records.get(uid, ()), settled)
-        for uid in sorted(seen.union(doses, records))
-    ]
-    superseded = _superseded(plans)
-    return tuple(
-        replace(plan, delivery_state=DeliveryState.NOT_DELIVERED)
-        if plan.uid in superseded and plan.delivery_state is DeliveryState.UNKNOWN
-        else plan
-        for plan in plans
-    )
+    return Plans(catalogue, tuple(decisions)).all()
 
 
 def _superseded(plans: Iterable[Plan]) -> set[str]:
@@ -37,25 +96,31 @@ def _superseded(plans: Iterable[Plan]) -> set[str]:
 
 
 def _referring(catalogue: Catalogue, kind: InstanceKind) -> dict[str, tuple[Held, ...]]:
-    found: dict[str, tuple[Held, ...]] = {}
+    found: dict[str, list[Held]] = {}
     for held in catalogue.of_kind(kind):
         if is_own(held.uid):
             continue  # a composite of ours that was sent back is no dose of a plan
         header = held.header.dose if kind is InstanceKind.DOSE else held.header.record
         for uid in header.plan_uids if header else ():
-            found[uid] = (*found.get(uid, ()), held)
-    return found
+            found.setdefault(uid, []).append(held)
+    return {uid: tuple(helds) for uid, helds in found.items()}
 
 
 class _Settled:
     """What people decided about plans; the newest decision counts."""
 
-    def __init__(self, delivered: Mapping[str, bool], dose: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        delivered: Mapping[str, bool],
+        dose: Mapping[str, str],
+        sheets: Mapping[str, tuple[SheetFraction, ...]],
+    ) -> None:
         self.delivered = delivered
         self.dose = dose
+        self.sheets = sheets
 
     @classmethod
-    def of(cls, decisions: Iterable[Decision]) -> "_Settled":
+    def of(cls, decisions: Sequence[Decision]) -> "_Settled":
         delivered: dict[str, bool] = {}
         dose: dict[str, str] = {}
         for decision in sorted(decisions, key=lambda one: one.number):
@@ -66,29 +131,7 @@ class _Settled:
                     dose[uid] = chosen
                 case _:
                     pass
-        return cls(delivered, dose)
-
-
-def _plan(
-    uid: str, catalogue: Catalogue, doses: tuple[Held, ...], records: tuple[Held, ...], settled: _Settled
-) -> Plan:
-    held = next(iter(catalogue.present((uid,), InstanceKind.PLAN)), None)
-    header = (held.header.plan if held else None) or PlanHeader()
-    fractions = fractions_of(uid, header, records)
-    return Plan(
-        uid=uid,
-        held=held,
-        modality=modality_of(header),
-        technique=technique_of(header),
-        machine=machine_of(header) or _machine_of_records(records),
-        delivery_state=_delivery_state(header, fractions, settled.delivered.get(uid)),
-        fractions_planned=fractions_planned(header),
-        fractions=fractions,
-        structure_sets=_structure_sets(catalogue, header, doses),
-        doses=doses,
-        chosen_dose_uids=_chosen(doses, header, settled.dose.get(uid)),
-        records=records,
-    )
+        return cls(delivered, dose, transcribed(decisions))
 
 
 def _machine_of_records(records: Iterable[Held]) -> str:

@@ -148,8 +148,14 @@ def _phase(chain: Sequence[Plan], group: FractionGroup | None) -> Phase:
         fractions_delivered=len(fractions),
         fraction_equivalents=round(sum(fraction.share for fraction in fractions), 6),
         fractions_per_day=usual_per_day(fractions),
-        records_source="treatment records" if fractions else "none",
+        records_source=_source_of(fractions),
     )
+
+
+def _source_of(fractions: Sequence[Fraction]) -> str:
+    """Return what tells the fractions; those that name no treatment record were copied from the treatment sheet."""
+    sources = {"treatment records" if fraction.record_uids else "transcription" for fraction in fractions}
+    return ", ".join(sorted(sources, reverse=True)) or "none"
 
 
 def _fractions_in(plan: Plan, group: FractionGroup | None) -> list[Fraction]:
