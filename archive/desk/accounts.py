@@ -1,7 +1,7 @@
 """Accounts: who may act, in which role. They stand in ``site/accounts.json``, passwords as argon2id."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, TypeGuard, get_args
+from typing import Final, Literal, TypeGuard, get_args
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -11,8 +11,11 @@ from archive.errors import NotFound, Refused
 from storage.base import ObjectStore, Version
 from storage.errors import ObjectMissing
 
-Role = Literal["file-manager", "physicist", "doctor", "administrator"]
+Role = Literal["file-manager", "physicist", "doctor", "administrator", "retention-officer"]
 ROLES: tuple[str, ...] = get_args(Role)
+RETENTION_OFFICER: Final = "retention-officer"
+"""Who may let a dossier go at the end of its retention, with a second of the kind; nothing else of the desk."""
+
 _KEY = "site/accounts.json"
 
 

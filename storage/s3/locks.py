@@ -1,4 +1,4 @@
-"""Object Lock: keeping a version until a date, and removing versions that are not kept.
+"""Object Lock: keeping a version until a date, or until it is let go (legal hold).
 
 A server's word is not taken: a lock is read back after it was set (SeaweedFS
 ignores lock headers on copies), and a removal that was refused is judged by
@@ -8,12 +8,18 @@ reading the lock, because servers refuse with different codes (403, 400).
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from storage.base import ObjectStore
 from storage.errors import ObjectMissing, StoreUnfit
 from storage.s3.calls import Bucket, Refused
 
 if TYPE_CHECKING:
     from types_boto3_s3.literals import ObjectLockRetentionModeType
-    from types_boto3_s3.type_defs import GetObjectRetentionRequestTypeDef, PutObjectRetentionRequestTypeDef
+    from types_boto3_s3.type_defs import (
+        GetObjectLegalHoldRequestTypeDef,
+        GetObjectRetentionRequestTypeDef,
+        PutObjectLegalHoldRequestTypeDef,
+        PutObjectRetentionRequestTypeDef,
+    )
 
 _NOT_LOCKED = frozenset({"NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError", "InvalidRequest"})
 
@@ -77,3 +83,60 @@ def lock(
     if after is None or after[0] < until:
         told = "none" if after is None else after[0].isoformat()
         raise StoreUnfit(f"{key} was to be locked until {until.isoformat()}, but its lock reads {told}")
+
+
+def longest_of(store: ObjectStore, key: str) -> datetime | None:
+    """Return until when the version of a key that is locked longest is, None if none is."""
+    ends = [
+        store.retention(one.version) for one in store.list_versions(key) if one.key == key and not one.is_delete_marker
+    ]
+    return max((end for end in ends if end is not None), default=None)
+
+
+def is_held(bucket: Bucket, key: str, version_id: str | None) -> bool:
+    """Return whether a version is under legal hold.
+
+    Raises
+    ------
+    ObjectMissing
+        That version is not there.
+    """
+    request: GetObjectLegalHoldRequestTypeDef = {"Bucket": bucket.name, "Key": key}
+    if version_id is not None:
+        request["VersionId"] = version_id
+    try:
+        answer = bucket.call(f"reading the hold of {key}", lambda: bucket.client.get_object_legal_hold(**request))
+    except Refused as refused:
+        if refused.is_missing:
+            raise ObjectMissing(f"{key} is not in the bucket {bucket.name} (in that version)") from refused
+        if refused.reason in _NOT_LOCKED:
+            return False
+        raise
+    return answer.get("LegalHold", {}).get("Status") == "ON"
+
+
+def hold(bucket: Bucket, key: str, version_id: str | None, *, is_on: bool) -> None:
+    """Put a version under legal hold or let it go, and read that back.
+
+    Raises
+    ------
+    ObjectMissing
+        That version is not there.
+    StoreUnfit
+        The server did not keep what it was told.
+    """
+    if is_held(bucket, key, version_id) is is_on:
+        return
+    request: PutObjectLegalHoldRequestTypeDef = {
+        "Bucket": bucket.name,
+        "Key": key,
+        "LegalHold": {"Status": "ON" if is_on else "OFF"},
+    }
+    if version_id is not None:
+        request["VersionId"] = version_id
+    try:
+        bucket.call(f"holding {key}", lambda: bucket.client.put_object_legal_hold(**request))
+    except Refused as refused:
+        raise StoreUnfit(f"The bucket {bucket.name} takes no legal hold on {key}: {refused}") from refused
+    if is_held(bucket, key, version_id) is not is_on:
+        raise StoreUnfit(f"The legal hold of {key} in the bucket {bucket.name} is not what it was set to")

@@ -313,13 +313,21 @@ class S3Store:
         found = locks.locked_until(self._bucket, self._full(version.key), self._pinned(version))
         return found[0] if found is not None and found[0] > self._now() else None
 
+    def hold(self, version: Version, *, is_held: bool) -> None:
+        """See `storage.base.HoldsVersions`; `StoreUnfit` where the bucket has no Object Lock."""
+        locks.hold(self._bucket, self._full(version.key), self._pinned(version), is_on=is_held)
+
+    def is_held(self, version: Version) -> bool:
+        """See `storage.base.HoldsVersions`."""
+        return locks.is_held(self._bucket, self._full(version.key), self._pinned(version))
+
     def repair(self, key: str, source: BinaryIO, *, sha256: str, size_bytes: int) -> Version:
         """See `ObjectStore.repair`; the new version is locked as long as any older one of the key."""
         full = self._full(key)
         with writing.verified(key, source, sha256=sha256, size_bytes=size_bytes) as body:
             if good := self._good(key, sha256, size_bytes):
                 return good
-            until = self._longest_lock(key)
+            until = locks.longest_of(self, key) if self.capabilities.locks_versions else None
             version = self._send(key, full, body, sha256=sha256, size_bytes=size_bytes, if_absent=False)
         if until is not None:
             self.retain_until(version, until)
@@ -388,13 +396,3 @@ class S3Store:
         if newest.tag != version.tag:
             raise ObjectMissing(f"{version.key} is no longer that version in the bucket {self._bucket.name}")
         return newest.version_id
-
-    def _longest_lock(self, key: str) -> datetime | None:
-        if not self.capabilities.locks_versions:
-            return None
-        ends = [
-            self.retention(stat.version)
-            for stat in self.list_versions(key)
-            if stat.key == key and not stat.is_delete_marker
-        ]
-        return max((end for end in ends if end is not None), default=None)

@@ -12,7 +12,6 @@ from archive.desk.releasing import PaperShelf, Printed, Releasing
 from archive.facts.decisions import Close
 from archive.facts.receipts import PatientKey
 from archive.facts.store import FactStore
-from archive.gate.gate import Gate
 from archive.headers import InstanceHeader
 from archive.journal.journal import Journal
 from archive.model import Dossier
@@ -20,7 +19,7 @@ from archive.vault.vault import Vault
 from storage.base import ObjectStore
 from storage.filesystem import FilesystemStore
 from tests.archive.stores import clock, signing_key
-from tests.factories import MONDAY, course, da, key_of, receipt, weekdays
+from tests.factories import MONDAY, course, da, gate, key_of, receipt, weekdays
 
 DOCTOR = Account(name="dora", role="doctor", password="")
 PHYSICIST = Account(name="phil", role="physicist", password="")
@@ -64,13 +63,13 @@ class SmallHouse:
         )
         self.desk = Desk(
             facts=self.facts,
-            gate=Gate(),
+            gate=gate(),
             vault=self.vault,
             journal=self.journal,
             key=self.key,
             clock=clock,
             on_facts=self.refreshed.append,
-            retain=lambda _: until,
+            retain=lambda *_: until,
         )
 
     def receive(self, headers: Iterable[InstanceHeader]) -> PatientKey:
