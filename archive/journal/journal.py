@@ -11,7 +11,7 @@ rebuilt from the journal: it is evidence.
 import fcntl
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from archive.errors import ChainBroken
-from archive.journal.chain import START, Chain, link, parsed
+from archive.journal.audit import Audit, Auditor, Witness
+from archive.journal.chain import HEAD_FORMAT, SEGMENT_FORMAT, START, head_key, link, parsed, written
+from archive.journal.memory import Chained, remember, remembered
 from archive.journal.outbox import Outbox, Owed
 from archive.signing.keys import KeyRing
-from archive.signing.signing import SigningKey, canonical, is_signed
+from archive.signing.signing import SigningKey, canonical
 from storage.base import ObjectStore
 from storage.documents import put_document
 from storage.errors import ObjectMissing
@@ -136,14 +138,15 @@ class Journal:
             epoch = self._epoch(outbox)
             chained = 0
             while True:
-                last = self._last_segment(epoch)
+                last = self._last_segment(epoch, outbox)
                 outbox.execute("DELETE FROM events WHERE id <= ?", (last.through,))
                 outbox.commit()
                 rows = outbox.execute("SELECT id, body FROM events ORDER BY id LIMIT ?", (SEGMENT_EVENTS,)).fetchall()
                 if not rows:
                     self._mend_head(epoch, last)
                     return chained
-                self._close_segment(epoch, last, rows)
+                end = self._close_segment(epoch, last, rows)
+                remember(outbox, end, previous=last.hash)
                 chained += len(rows)
 
     def heads(self) -> dict[str, dict[str, Any]]:
@@ -157,7 +160,7 @@ class Journal:
         found = {}
         for stat in self._site.list("site/journal/"):
             head = parsed(stat.key, self._site.read_bytes(stat.key))
-            if stat.key != _head_key(str(head.get("node"))):
+            if stat.key != head_key(str(head.get("node"))):
                 raise ChainBroken(f"{stat.key} is not the head of that node's journal")
             found[str(head["node"])] = head
         return found
@@ -170,125 +173,142 @@ class Journal:
                 if "act" in entry:
                     yield {"node": stat.key.split("/")[1], **entry}
 
-    def verify(self) -> int:
-        """Check every chain from its first line to its signed head and return the number of events.
+    def audit(self, witnesses: Iterable[Witness] = ()) -> Audit:
+        """Return all that is wrong with the chain of any node; nodes may go on writing meanwhile.
 
-        Nodes may go on writing meanwhile. One segment may lie beyond the
-        head: it is closed before the head is signed.
+        Parameters
+        ----------
+        witnesses
+            Hashes of the chains that stand elsewhere, as in seals. What this node remembers itself is added.
+
+        Raises
+        ------
+        FormatTooNew
+            A newer Lastgate wrote a segment.
+        """
+        auditor = Auditor(locked=self._locked, site=self._site, keys=self._keys)
+        return auditor.audit([*self._own_witnesses(), *witnesses])
+
+    def verify(self, witnesses: Iterable[Witness] = ()) -> int:
+        """Check every chain from its first line to its signed head and return the number of events.
 
         Raises
         ------
         ChainBroken
-            A line was changed, is missing or was put in between, a head does
-            not fit or is not signed by its node, or another node has seen more.
+            The first thing that `audit` finds wrong.
         """
-        heads = self.heads()
-        chains: dict[str, Chain] = {}
-        read = self._follow(chains, ())
-        seen = [(node, other) for node, chain in chains.items() for other in chain.seen]
-        last = {node: chain.sequence for node, chain in chains.items()}
-        for node, head in heads.items():
-            self._check_head(node, head, chains.get(node, Chain()))
-        signed = {node: int(head["sequence"]) for node, head in self.heads().items()}
-        for node, sequence in last.items():
-            if sequence > signed.get(node, 0) + 1:
-                raise ChainBroken(f"The journal of node {node!r} goes on after its signed head")
-        self._follow(chains, read)
-        for witness, (node, end) in seen:
-            if node not in chains or end not in chains[node].ends.values():
-                raise ChainBroken(f"The journal of node {node!r} lacks what node {witness!r} has seen of it")
-        return sum(chain.events for chain in chains.values())
+        found = self.audit(witnesses)
+        for problem in found.problems:
+            raise ChainBroken(problem.message, hint=problem.advice)
+        return found.events
 
-    def _follow(self, chains: dict[str, Chain], done: Collection[str]) -> set[str]:
-        """Read the segments that are not `done` into their nodes' chains and return the keys of all there are."""
-        keys = [stat.key for stat in self._locked.list("journal/")]
-        for key in keys:
-            if key not in done:
-                node = key.split("/")[1]
-                chains.setdefault(node, Chain()).follow(key, self._locked.read_bytes(key))
-        return set(keys)
+    def _own_witnesses(self) -> list[Witness]:
+        with self._outbox.opened() as outbox:
+            ends = remembered(outbox)
+        return [Witness(kind="memory", name=self._node, node=self._node, hash=end.hash) for end in ends]
 
-    def _check_head(self, node: str, head: dict[str, Any], chain: Chain) -> None:
-        body = {name: value for name, value in head.items() if name not in {"signature", "public_key"}}
-        public_key = head.get("public_key", "")
-        if not is_signed(body, signature=head.get("signature", ""), public_key=public_key):
-            raise ChainBroken(f"The head of the journal of node {node!r} is not what was signed")
-        if self._keys.owner(public_key) != node:
-            raise ChainBroken(f"The head of the journal of node {node!r} is signed by a key that is not this node's")
-        if chain.ends.get(head["sequence"]) != head["hash"]:
-            raise ChainBroken(f"The journal of node {node!r} does not hold what its signed head names")
-
-    def _close_segment(self, epoch: int, last: "_Segment", rows: Sequence[tuple[int, str]]) -> None:
+    def _close_segment(self, epoch: int, last: Chained, rows: Sequence[tuple[int, str]]) -> Chained:
         sequence = last.sequence + 1
-        others = {node: head["hash"] for node, head in self.heads().items() if node != self._node}
         header = {
-            "format": "lastgate/journal/1",
+            "format": SEGMENT_FORMAT,
             "node": self._node,
             "epoch": epoch,
             "sequence": sequence,
             "previous": last.hash,
-            "heads": others,
+            "heads": self._heads_of_others(),
             "through": rows[-1][0],
+            "events": len(rows),
         }
         lines, end = [], last.hash
         for entry in (header, *(json.loads(body) for _, body in rows)):
             end = link(end, entry)
-            lines.append(json.dumps({**entry, "hash": end}, ensure_ascii=False, separators=(",", ":")))
-        body = ("\n".join(lines) + "\n").encode()
+            lines.append(written({**entry, "hash": end}))
+        body = b"\n".join(lines) + b"\n"
         name = self._segment_key(epoch, sequence)
         version = put_document(self._locked, name, body)
         until = self._retain()
         if until is not None:
             self._locked.retain_until(version, until)
         self._sign_head(epoch, sequence, end)
+        return Chained(sequence=sequence, hash=end, through=rows[-1][0])
 
-    def _mend_head(self, epoch: int, last: "_Segment") -> None:
+    def _heads_of_others(self) -> dict[str, str]:
+        """Return the hashes other nodes signed; a head that can't be read is told by `audit` and stops nobody."""
+        found = {}
+        for stat in self._site.list("site/journal/"):
+            with suppress(ChainBroken, ObjectMissing):
+                head = parsed(stat.key, self._site.read_bytes(stat.key))
+                if stat.key == head_key(str(head.get("node"))) and stat.key != head_key(self._node):
+                    found[str(head["node"])] = str(head.get("hash"))
+        return found
+
+    def _mend_head(self, epoch: int, last: Chained) -> None:
         """Sign the head again where a crash came between a segment and its head."""
-        head = self.heads().get(self._node)
-        if last.sequence and (head is None or head["hash"] != last.hash):
+        try:
+            head = parsed(head_key(self._node), self._site.read_bytes(head_key(self._node)))
+        except ObjectMissing:
+            head = {}
+        if last.sequence and head.get("hash") != last.hash:
             self._sign_head(epoch, last.sequence, last.hash)
 
     def _sign_head(self, epoch: int, sequence: int, end: str) -> None:
         head: dict[str, object] = {
-            "format": "lastgate/journal-head/1",
+            "format": HEAD_FORMAT,
             "node": self._node,
             "epoch": epoch,
             "sequence": sequence,
             "hash": end,
+            "at": self._clock().isoformat(),
         }
         signed = {**head, "signature": self._key.sign(head), "public_key": self._key.public_key}
-        key = _head_key(self._node)
+        key = head_key(self._node)
         try:
             version = self._site.stat(key).version
         except ObjectMissing:
             version = None
         self._site.replace_if_match(key, canonical(signed) + b"\n", expected=version)
 
-    def _last_segment(self, epoch: int) -> "_Segment":
+    def _last_segment(self, epoch: int, outbox: sqlite3.Connection) -> Chained:
         newest = self._newest_key(epoch)
         if newest is None:
-            return _Segment(sequence=0, hash=START, through=0)
-        lines = self._locked.read_bytes(newest).splitlines()
+            return Chained(sequence=0, hash=START, through=0)
+        try:
+            lines = self._locked.read_bytes(newest).splitlines()
+        except ObjectMissing:
+            return self._signed_end(outbox)
         header, end = parsed(newest, lines[0]), parsed(newest, lines[-1])["hash"]
         # Rows of an outbox that was lost with its disk were counted in another epoch.
         through = header["through"] if header["epoch"] == epoch else 0
-        return _Segment(sequence=header["sequence"], hash=end, through=through)
+        return Chained(sequence=header["sequence"], hash=end, through=through)
+
+    def _signed_end(self, outbox: sqlite3.Connection) -> Chained:
+        """Return the end of a segment that is lost, from its signed head: the chain goes on, `audit` names the gap."""
+        head = parsed(head_key(self._node), self._site.read_bytes(head_key(self._node)))
+        known = {end.hash: end.through for end in remembered(outbox)}
+        return Chained(sequence=head["sequence"], hash=head["hash"], through=known.get(head["hash"], 0))
 
     def _newest_key(self, epoch: int) -> str | None:
         """Return the key of the newest segment, None if there is none.
 
-        It is the one the head names, or the one after it if a crash came between; a list of all segments of thirty
-        years is asked for only where there is no head.
+        It is the one the head names, or one after it: after a crash, or if an old head was put back. A list of all
+        segments of thirty years is asked for only where there is no head.
         """
         try:
-            head = parsed(_head_key(self._node), self._site.read_bytes(_head_key(self._node)))
+            head = parsed(head_key(self._node), self._site.read_bytes(head_key(self._node)))
         except ObjectMissing:
             return max((stat.key for stat in self._locked.list(self._folder)), default=None)
-        for later in range(head["epoch"], epoch + 1):
-            key = self._segment_key(later, head["sequence"] + 1)
+        key, begun, sequence = self._segment_key(head["epoch"], head["sequence"]), head["epoch"], head["sequence"]
+        while later := self._key_of(sequence + 1, range(begun, epoch + 1)):
+            key, sequence = later, sequence + 1
+            begun = int(later.split("/")[2])
+        return key
+
+    def _key_of(self, sequence: int, epochs: Iterable[int]) -> str | None:
+        """Return the key of the segment with this number, None if it is not there."""
+        for epoch in epochs:
             with suppress(ObjectMissing):
-                return self._locked.stat(key).key
-        return self._segment_key(head["epoch"], head["sequence"])
+                return self._locked.stat(self._segment_key(epoch, sequence)).key
+        return None
 
     def _segment_key(self, epoch: int, sequence: int) -> str:
         return f"{self._folder}{epoch:04d}/{sequence:08d}.jsonl"
@@ -315,13 +335,6 @@ class Journal:
             yield
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Segment:
-    sequence: int
-    hash: str
-    through: int
-
-
 def _line(event: Event, at: str) -> str:
     line = {
         "at": at,
@@ -331,7 +344,3 @@ def _line(event: Event, at: str) -> str:
         "subject": dict(event.subject),
     }
     return json.dumps(line, ensure_ascii=False)
-
-
-def _head_key(node: str) -> str:
-    return f"site/journal/{node}.json"
