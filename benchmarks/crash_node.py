@@ -10,27 +10,21 @@ power cut, it is started again and asked for all it acknowledged.
 """
 
 import argparse
-import fcntl
 import json
-import os
 import shutil
-import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Final
 
 from benchmarks.crash_peers import PEERS
+from tests.faults.disks import Disk
 from tests.hostile.crash import Acknowledged, Lastgate, Load, Subject, Tally, free_port, kill, running
 
 SUBJECTS: Final[dict[str, Subject]] = {"lastgate": Lastgate(), **PEERS}
-_SHUTDOWN: Final = 0x8004_587D  # EXT4_IOC_SHUTDOWN of <linux/ext4.h>
-_WITHOUT_FLUSH: Final = struct.pack("I", 2)
 _DISK_BYTES: Final = 6 << 30
 _LONGEST_LOAD_S: Final = 5.0
 _LIVES: Final = 10
@@ -61,52 +55,6 @@ class Result:
         }
 
 
-class Disk:
-    """A disk whose power can be cut: a file with an ext4 in it, mounted through a loop device."""
-
-    def __init__(self, work: Path) -> None:
-        self._image = work / "disk.img"
-        self.mounted = work / "disk"
-        self.mounted.mkdir(exist_ok=True)
-
-    @contextmanager
-    def fresh(self) -> Iterator[None]:
-        """Make it anew and mount it until the block ends."""
-        self._image.unlink(missing_ok=True)
-        with self._image.open("wb") as stream:
-            stream.truncate(_DISK_BYTES)
-        subprocess.run(["mkfs.ext4", "-q", "-F", str(self._image)], check=True)
-        self._mount()
-        try:
-            yield
-        finally:
-            subprocess.run(["umount", "-l", str(self.mounted)], check=False)
-            self._image.unlink(missing_ok=True)
-
-    def settle(self) -> None:
-        """Write back what the start of a server left: nobody's folders are new on the day of a power cut."""
-        subprocess.run(["sync", "--file-system", str(self.mounted)], check=True)
-
-    def cut(self) -> None:
-        """Cut the power: what is not on the disk now never will be."""
-        descriptor = os.open(self.mounted, os.O_RDONLY)
-        try:
-            fcntl.ioctl(descriptor, _SHUTDOWN, _WITHOUT_FLUSH)
-        finally:
-            os.close(descriptor)
-
-    def power_up(self) -> None:
-        """Mount it again, as after a power cut; nobody may use it any more."""
-        for _ in range(100):
-            if subprocess.run(["umount", str(self.mounted)], capture_output=True, check=False).returncode == 0:
-                break
-            time.sleep(0.1)
-        self._mount()
-
-    def _mount(self) -> None:
-        subprocess.run(["mount", "-o", "loop", str(self._image), str(self.mounted)], check=True)
-
-
 def killed(subject: Subject, work: Path, *, rounds: int, chance: Random) -> Result:
     """Kill a server again and again, ten times on one archive; return what it lost of all it ever acknowledged."""
     result = Result(subject=subject.name, how="kill -9")
@@ -126,7 +74,7 @@ def killed(subject: Subject, work: Path, *, rounds: int, chance: Random) -> Resu
 def unplugged(subject: Subject, work: Path, *, rounds: int, chance: Random) -> Result:
     """Cut the power under a server, each time on a fresh disk; return what it lost."""
     result = Result(subject=subject.name, how="power cut")
-    disk = Disk(work)
+    disk = Disk(work, size_bytes=_DISK_BYTES)
     for number in range(rounds):
         with disk.fresh():
             folder = disk.mounted / "server"

@@ -3,7 +3,7 @@
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from archive.facts.decisions import Close
 from archive.journal.journal import Event
 from archive.model import Dossier, DossierState
 from ingest.folders.import_folder import import_paths
+from ingest.spool.spool import Spool
 from lastgate.reception import filer_of, node_of, prepare, spool_of
 from lastgate.settings import NodeSettings, Settings
 from lastgate.wiring import House, open_house
@@ -78,9 +79,13 @@ def _take(home: Path, say: Say, values: Mapping[str, Any]) -> None:
         take(house, [Path(path) for path in values["paths"]])
 
 
+def _spool(house: House, values: Mapping[str, Any]) -> AbstractContextManager[Spool]:
+    return spool_of(house, WORKER, log_mb=values.get("log_mb", 0))
+
+
 def _receive(home: Path, say: Say, values: Mapping[str, Any]) -> None:
     """Be the DICOM node until killed."""
-    with opened(home) as house, spool_of(house, WORKER) as spool, node_of(house, spool) as node:
+    with opened(home) as house, _spool(house, values) as spool, node_of(house, spool) as node:
         say(node.start())
         while True:
             signal.pause()
@@ -88,7 +93,7 @@ def _receive(home: Path, say: Say, values: Mapping[str, Any]) -> None:
 
 def _receive_and_file(home: Path, say: Say, values: Mapping[str, Any]) -> None:
     """Be the DICOM node and its filer until killed."""
-    with opened(home) as house, spool_of(house, WORKER) as spool, node_of(house, spool) as node:
+    with opened(home) as house, _spool(house, values) as spool, node_of(house, spool) as node:
         filer = filer_of(house, own=spool.folder.path)
         threading.Thread(target=filer.run, args=(threading.Event(),), daemon=True).start()
         say(node.start())

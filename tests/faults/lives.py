@@ -10,6 +10,7 @@ from typing import Any, Final
 import pydicom
 
 from lastgate.sample import SampleCourse
+from tests.faults.disks import Disk
 from tests.faults.prepared import Ended, Prepared
 from tests.hostile.nodes import dataset_digest
 
@@ -61,7 +62,7 @@ class Toll:
         lost = sum("lost:" in one for one in self.wrongs)
         return {
             what: self.blows,
-            "kill -9 of the start after a kill -9": self.second_blows,
+            f"{what.split(' while')[0]} again while it would start": self.second_blows,
             "instances asked for again after a blow": self.acknowledged,
             "instances, seals and journal lines lost": lost,
         }
@@ -132,6 +133,8 @@ class Trial:
         What was promised by then, as `tests.faults.wholeness.Promised` takes it.
     promises
         Which of these what the deed says last is a promise of; none if empty.
+    disk
+        Where the copies lie, so that its power is cut; they are killed alone without one.
     values
         What the deed is given.
     """
@@ -144,11 +147,13 @@ class Trial:
         *,
         promised: Mapping[str, Any],
         promises: str = "",
+        disk: Disk | None = None,
         **values: Any,
     ) -> None:
         self.toll = Toll()
         self._prepared = prepared
-        self._folder = folder
+        self._folder = disk.mounted if disk else folder
+        self._disk = disk
         self._state = state
         self._promised = promised
         self._promises = promises
@@ -165,11 +170,10 @@ class Trial:
     def strike(self, deed: str, blow: Blow) -> None:
         """Kill it at a moment, start anew and judge; a blow that comes too late is not counted."""
         home = self._fresh()
-        ended = self._prepared.run(deed, home, at=blow.at, after_s=blow.after_s, **self._values)
-        assert ended.how != "failed", ended.why
+        ended = self._struck(deed, home, blow.at, blow.after_s, self._values)
         self.toll.blows += ended.how == "killed"
         if blow.then_at is not None:
-            again = self._prepared.run("restart", home, at=blow.then_at, promised={})
+            again = self._struck("restart", home, blow.then_at, None, {"promised": {}})
             self.toll.second_blows += again.how == "killed"
         self._judge(home, f"{deed}, {blow}", ended)
         shutil.rmtree(home)
@@ -186,6 +190,14 @@ class Trial:
                 left.append(replace(blow, at=0) if blow.after_s is None else replace(blow, after_s=blow.after_s / 2))
         return self.toll
 
+    def _struck(self, deed: str, home: Path, at: int | None, after_s: float | None, values: Mapping[str, Any]) -> Ended:
+        disk = self._disk
+        ended = self._prepared.run(deed, home, at=at, after_s=after_s, disk=disk and disk.mounted, **values)
+        assert ended.how != "failed", ended.why
+        if disk and ended.how == "killed":
+            disk.power_up()
+        return ended
+
     def _judge(self, home: Path, when: str, ended: Ended) -> None:
         promised = dict(self._promised)
         if self._promises and ended.said:
@@ -197,4 +209,6 @@ class Trial:
     def _fresh(self) -> Path:
         home = self._folder / "struck"
         shutil.copytree(self._state, home)
+        if self._disk:
+            self._disk.settle()
         return home

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn
 
+from tests.faults.disks import cut_power
+
 _ROOT: Final = Path(__file__).parents[2]
 _LONGEST_S: Final = 120.0
 Say = Callable[[Any], None]
@@ -60,11 +62,16 @@ class Prepared:
         *,
         at: int | None = None,
         after_s: float | None = None,
+        disk: Path | None = None,
         on_said: Callable[[Any], None] | None = None,
         **values: Any,
     ) -> Ended:
-        """Have a deed of `tests.faults.deeds` done in a process of its own, killed before step `at` or after a time."""
-        order = {"deed": deed, "home": str(home), "at": at, "after_s": after_s, "values": values}
+        """Have a deed of `tests.faults.deeds` done in a process of its own, killed before step `at` or after a time.
+
+        With a `disk` the power of what is mounted there is cut as soon as it is dead.
+        """
+        blow = {"at": at, "after_s": after_s, "disk": str(disk) if disk else None}
+        order = {"deed": deed, "home": str(home), "values": values, **blow}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(order) + "\n")
@@ -120,7 +127,7 @@ def main() -> None:
             os.close(hear)
             _be_child(DEEDS[order["deed"]], order, tell)
         os.close(tell)
-        _watch(child, hear, order["after_s"])
+        _watch(child, hear, order)
 
 
 def _be_child(deed: Deed, order: Mapping[str, Any], tell: int) -> NoReturn:
@@ -141,9 +148,9 @@ def _be_child(deed: Deed, order: Mapping[str, Any], tell: int) -> NoReturn:
     os._exit(code)
 
 
-def _watch(child: int, hear: int, after_s: float | None) -> None:
+def _watch(child: int, hear: int, order: Mapping[str, Any]) -> None:
     began = time.monotonic()
-    ends = began + (_LONGEST_S if after_s is None else after_s)
+    ends = began + (_LONGEST_S if order["after_s"] is None else order["after_s"])
     last: dict[str, Any] = {}
     with os.fdopen(hear, "rb", buffering=0) as stream:
         for line in _lines(stream.fileno(), child, ends):
@@ -154,6 +161,8 @@ def _watch(child: int, hear: int, after_s: float | None) -> None:
             else:
                 last = told
     _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status) and order["disk"]:
+        cut_power(Path(order["disk"]))  # only now: nothing may be acknowledged by a machine without power
     how = "killed" if os.WIFSIGNALED(status) else "failed" if os.WEXITSTATUS(status) else "done"
     answer = {
         "how": how,
@@ -170,7 +179,7 @@ def _lines(descriptor: int, child: int, ends: float) -> Iterator[bytes]:
     taken = b""
     while True:
         left_s = max(ends - time.monotonic(), 0.0)
-        readable, _, _ = select.select([descriptor], [], [], left_s if ends else None)
+        readable, _, _ = select.select([descriptor], [], [], left_s)
         if not readable:
             os.kill(child, signal.SIGKILL)
             ends = time.monotonic() + _LONGEST_S

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.acts import ACTS, Act, killed_while_receiving
+from tests.faults.acts import ACTS, Act, struck_while_receiving
 from tests.faults.lives import States, Toll
 from tests.faults.prepared import Prepared
 
@@ -25,7 +25,7 @@ def report(tell: Tell, what: str, toll: Toll) -> None:
 def test_act_when_it_is_killed_at_any_step_then_nothing_is_lost_half_or_unsaid(
     act: Act, states: States, prepared_process: Prepared, swift_path: Path, record_property: Tell
 ) -> None:
-    toll = act.killed(prepared_process, swift_path, states, times=act.times, chance=Random(act.name))
+    toll = act.struck(prepared_process, swift_path, states, times=act.times, chance=Random(act.name))
 
     report(record_property, act.name, toll)
     assert toll.blows == act.times
@@ -35,7 +35,7 @@ def test_act_when_it_is_killed_at_any_step_then_nothing_is_lost_half_or_unsaid(
 def test_node_when_it_is_killed_at_any_step_then_everything_acknowledged_is_there(
     deed: str, prepared_process: Prepared, swift_path: Path, record_property: Tell
 ) -> None:
-    toll = killed_while_receiving(prepared_process, swift_path / "home", deed, times=20, chance=Random(deed))
+    toll = struck_while_receiving(prepared_process, swift_path, deed, times=20, chance=Random(deed))
 
     report(record_property, deed, toll)
     assert toll.blows == 20
