@@ -29,6 +29,7 @@ class DossierState(StrEnum):
     OPEN = "open"
     READY = "ready"
     SEALED = "sealed"
+    DISPOSED = "disposed"  # destroyed when its retention had ended; receipts and the tombstone tell of it
 
 
 class Severity(StrEnum):
@@ -236,10 +237,14 @@ class Finding:
     ----------
     subject
         What it is about: a UID, or empty for the whole dossier. Code and subject name the finding.
+    fix, fix_zh
+        What to do about it.
     waivable_by
         Roles that may sign; for an urgent finding all of them must.
     since
         Day of the earliest receipt it rests on.
+    figures_sha256
+        Digest of its figures (`archive.gate.raised.Raised`): a waiver is signed for these, not for words.
     """
 
     code: str
@@ -248,8 +253,10 @@ class Finding:
     message: str
     message_zh: str
     fix: str
+    fix_zh: str
     waivable_by: tuple[str, ...]
     since: date | None
+    figures_sha256: str = ""
     instance_uids: tuple[str, ...] = ()
     waivers: tuple[Waiver, ...] = ()
 
@@ -294,6 +301,20 @@ class Released:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RulesMark:
+    """Names a set of gate rules: its number under ``site/rules`` and the digest of what is stored there.
+
+    Parameters
+    ----------
+    number
+        0 for the rules that come with the program, where none were ever stored.
+    """
+
+    number: int = 0
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dossier:
     """Everything the department keeps of one course of one patient.
 
@@ -303,6 +324,8 @@ class Dossier:
         What a summary printed now would tell (`archive.figures`).
     released
         The newest release; None while there is none.
+    rules
+        Names the rules that judge it: those in force, and those it was sealed under once it is sealed.
     institution
         Who gave the course, where a person told that it was not this department.
     opened
@@ -329,6 +352,7 @@ class Dossier:
     summary_entries: dict[str, object] = field(default_factory=dict)
     figures: dict[str, object] = field(default_factory=dict)
     released: Released | None = None
+    rules: RulesMark = RulesMark()
     institution: str = ""
     opened: tuple[OpenDossier, ...] = ()
     astray: tuple[str, ...] = ()

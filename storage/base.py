@@ -281,6 +281,10 @@ class Replicated(Protocol):
         """The stores that can be reached now; the first decides."""
         ...
 
+    def is_behind(self, key: str) -> bool:
+        """Return whether it is noted that the other stores have not got the newest state of a key yet."""
+        ...
+
 
 @runtime_checkable
 class SweepsUnfinished(Protocol):
@@ -288,4 +292,25 @@ class SweepsUnfinished(Protocol):
 
     def sweep_unfinished(self, *, older_than: timedelta) -> int:
         """Remove unfinished writes begun longer than `older_than` ago, never anything else; return how many."""
+        ...
+
+
+@runtime_checkable
+class HoldsVersions(Protocol):
+    """A store that can forbid the deletion of a version without a date: legal hold, beside retention."""
+
+    def hold(self, version: Version, *, is_held: bool) -> None:
+        """Hold one version, or let it go, and read that back; done twice is done once.
+
+        Raises
+        ------
+        ObjectMissing
+            That version is not in the store.
+        StoreUnfit
+            The store did not keep what it was told.
+        """
+        ...
+
+    def is_held(self, version: Version) -> bool:
+        """Return whether a version is held; raises `ObjectMissing`."""
         ...

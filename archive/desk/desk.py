@@ -5,17 +5,33 @@ the port `on_facts`.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from archive.assembly.courses import CourseRules
-from archive.assembly.fold import fold
+from archive.assembly.disposed import fold_standing
 from archive.dates import parse_date
-from archive.desk.accounts import Account
+from archive.desk.accounts import RETENTION_OFFICER, Account
 from archive.errors import Ambiguous, FactClash, NotFound, Refused
-from archive.facts.decisions import Act, ChooseDose, Close, Decision, Sealed, SetDeliveryState, Waive
+from archive.facts.decisions import (
+    Act,
+    ChooseDose,
+    Close,
+    Countersign,
+    Decision,
+    Dispose,
+    KeepUntil,
+    Release,
+    Sealed,
+    SetDeliveryState,
+    SetHold,
+    StateIdentity,
+    Waive,
+)
+from archive.facts.disposed import standing_seals
+from archive.facts.linked import named_by
 from archive.facts.receipts import PatientKey
 from archive.facts.store import FactStore, PatientFacts
 from archive.gate.gate import Gate
@@ -23,6 +39,7 @@ from archive.journal.journal import Event, Journal
 from archive.model import Dossier, DossierState, Finding, PatientRecord, Severity
 from archive.signing.acts import signed_body
 from archive.signing.signing import SigningKey
+from archive.vault.retention import hold_of
 from archive.vault.seal import sealing_plan
 from archive.vault.vault import SealingPlan, Vault
 
@@ -31,7 +48,15 @@ _NEVER_STORED = timedelta(days=1)
 
 _CLINICAL = frozenset({"file-manager", "physicist", "doctor"})
 # An administrator keeps the machine and has no say about patients : which dose grid counts is physics.
-_MAY_SETTLE: dict[type[Act], frozenset[str]] = {ChooseDose: frozenset({"physicist"})}
+_MAY_SETTLE: dict[type[Act], frozenset[str]] = {
+    ChooseDose: frozenset({"physicist"}),
+    Release: frozenset({"physicist", "doctor"}),
+    SetHold: _CLINICAL | {RETENTION_OFFICER},
+    KeepUntil: _CLINICAL | {RETENTION_OFFICER},
+    Dispose: frozenset({RETENTION_OFFICER}),
+    Countersign: _CLINICAL | {RETENTION_OFFICER},
+    StateIdentity: frozenset({"file-manager", "doctor"}),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +70,8 @@ class Desk:
     clock
         Returns the time as aware UTC.
     retain
-        Until when a sealed version is kept at least, by the dossier; None where nothing is locked.
+        Until when a dossier is kept at least, by the decisions about its patient and the day of its seal; None where
+        nothing is locked.
     """
 
     facts: FactStore
@@ -55,12 +81,17 @@ class Desk:
     key: SigningKey
     clock: Callable[[], datetime]
     on_facts: Callable[[PatientKey], None]
-    retain: Callable[[Dossier], datetime | None]
+    retain: Callable[[Dossier, Sequence[Decision], date], datetime | None]
     rules: CourseRules = field(default_factory=CourseRules)
 
     def record(self, key: PatientKey) -> PatientRecord:
         """Fold the facts of a patient as they are now."""
-        return self._fold(self.facts.read(key))
+        return self.fold(self.facts.read(key))
+
+    def persons(self, key: PatientKey) -> tuple[PatientRecord, ...]:
+        """Fold everybody ever linked to a patient, each person once: a new fact of one counts in the version of all."""
+        facts = self.facts.read(key)
+        return tuple(self.fold(facts.seen_from(lead)) for lead in sorted(set(facts.leads.values())))
 
     def dossier(self, key: PatientKey, name: str) -> Dossier:
         """Return a patient's dossier by its id, an alias or the beginning of one.
@@ -72,6 +103,11 @@ class Desk:
         """
         return _pick(self.record(key), name)
 
+    def looked_up(self, key: PatientKey, name: str) -> tuple[PatientFacts, Dossier]:
+        """Return a patient's dossier with the facts it was folded from; raises what `dossier` does."""
+        facts = self.facts.read(key)
+        return facts, _pick(self.fold(facts), name)
+
     def waive(self, key: PatientKey, name: str, finding_id: str, *, reason: str, account: Account) -> Finding:
         """Sign that a finding may stand, and return it as it reads now.
 
@@ -82,8 +118,7 @@ class Desk:
         FactClash
             Somebody else settled something while this person was looking.
         """
-        facts = self.facts.read(key)
-        dossier = _pick(self._fold(facts), name)
+        facts, dossier = self.looked_up(key, name)
         finding = _pick_finding(dossier, finding_id)
         _refuse_waiver(finding, reason, account)
         act = Waive(
@@ -92,6 +127,7 @@ class Desk:
             plan_uids=dossier.plan_uids,
             message=finding.message,
             reason=reason.strip(),
+            figures_sha256=finding.figures_sha256,
         )
         event = Event(act="sign", account=account.name, subject=_named(dossier, finding))
         self.settle(key, act, account=account, event=event, seen=facts)
@@ -105,8 +141,7 @@ class Desk:
         Refused
             The dossier is sealed, the date is none, or it did not end as planned and no reason is given.
         """
-        facts = self.facts.read(key)
-        dossier = _pick(self._fold(facts), name)
+        facts, dossier = self.looked_up(key, name)
         if dossier.state is DossierState.SEALED:
             raise Refused("The dossier is sealed", hint="It was closed before it was sealed.")
         if parse_date(act.last_date) is None:
@@ -126,8 +161,7 @@ class Desk:
         Refused
             The reason is empty, the dossier is sealed, or records of the plan say that it was delivered.
         """
-        facts = self.facts.read(key)
-        dossier = _pick(self._fold(facts), name)
+        facts, dossier = self.looked_up(key, name)
         plan = next((plan for plan in dossier.plans if plan.uid == act.plan_uid), None)
         if plan is None:
             raise NotFound("The dossier has no such plan")
@@ -160,14 +194,14 @@ class Desk:
         _refuse_role(account, _CLINICAL, "seal")
         if self._finish_begun(key, self.dossier(key, name)):
             dossier = self.dossier(key, name)
-            if not dossier.late:
+            if not dossier.awaits_addendum:
                 return dossier
         self.journal.flush()
-        facts = self.facts.read(key)
-        dossier = _pick(self._fold(facts), name)
+        facts, dossier = self.looked_up(key, name)
+        self._refuse_while_destroyed(dossier)
         plan = sealing_plan(
             dossier,
-            facts.decisions,
+            facts.decided_about_person,
             self.vault.inventory(dossier.id),
             account=account.name,
             role=account.role,
@@ -194,11 +228,13 @@ class Desk:
         count = 0
         for owed in self.journal.owed():
             key = PatientKey(owed.patient)
-            stored = next((one for one in self.facts.decisions(key) if one.number == owed.decision), None)
+            numbered = [one for one in self.facts.decisions(key) if one.number == owed.decision]
+            # Of linked patients several decisions may bear one number; its signature tells which is meant.
+            stored = next((one for one in numbered if one.signature == owed.signature), next(iter(numbered), None))
             if stored is None and self.clock() - owed.at < _NEVER_STORED:
                 continue
             if stored is not None and stored.signature == owed.signature:
-                self._follow_up(key, owed.id)
+                self._follow_up((key, *named_by(stored.what)), owed.id)
                 count += 1
             else:  # its process died before the fact, or somebody else got the number
                 self.journal.strike(owed.id)
@@ -206,8 +242,13 @@ class Desk:
 
     def finish(self, key: PatientKey, plan: SealingPlan, dossier: Dossier) -> None:
         """Carry out the plan of a seal and record it, whoever began it; what is done already is left alone."""
-        if not _is_recorded(plan, self.facts.read(key)):
-            self._record(key, plan, self.vault.carry_out(plan, retain_until=self.retain(dossier)))
+        facts = self.facts.read(key)
+        if not _is_recorded(plan, facts):
+            until = self.retain(dossier, facts.decisions, plan.made_at.date())
+            version_ids = self.vault.carry_out(plan, retain_until=until)
+            if hold_of(dossier, facts.decisions):
+                self.vault.hold(plan.dossier, is_held=True)
+            self._record(key, plan, version_ids)
         self.vault.note_recorded(plan)
 
     def _record(self, key: PatientKey, plan: SealingPlan, version_ids: Mapping[str, str]) -> None:
@@ -218,11 +259,17 @@ class Desk:
             file_sha256s=plan.file_sha256s,
             dossier_sha256=hashlib.sha256(plan.dossier_json.encode()).hexdigest(),
             version_ids=dict(version_ids),
+            rules=plan.rules,
         )
         event = Event(act="seal", account=plan.account, subject={"dossier": plan.dossier, "version": plan.version})
-        while not _is_recorded(plan, facts := self.facts.read(key)):
-            with suppress(FactClash):  # somebody else's act about this patient: it has no bearing on what was sealed
-                self._store(key, act, facts, name=plan.account, role=plan.role, event=event)
+        self.note(
+            key,
+            act,
+            account=plan.account,
+            role=plan.role,
+            event=event,
+            is_noted=lambda facts: _is_recorded(plan, facts),
+        )
 
     def settle(
         self, key: PatientKey, act: Act, *, account: Account, event: Event, seen: PatientFacts | None = None
@@ -245,8 +292,37 @@ class Desk:
         facts = self.facts.read(key) if seen is None else seen
         return self._store(key, act, facts, name=account.name, role=account.role, event=event)
 
-    def _fold(self, facts: PatientFacts) -> PatientRecord:
-        return fold(facts, gate=self.gate, rules=self.rules)
+    def note(
+        self,
+        key: PatientKey,
+        act: Act,
+        *,
+        account: str,
+        role: str,
+        event: Event,
+        is_noted: Callable[[PatientFacts], bool],
+    ) -> None:
+        """Store an act that follows from what was settled already; whoever else settles something has no say in it.
+
+        Parameters
+        ----------
+        is_noted
+            Whether the facts tell of it: then nothing is done.
+        """
+        while not is_noted(facts := self.facts.read(key)):
+            with suppress(FactClash):
+                self._store(key, act, facts, name=account, role=role, event=event)
+
+    def _refuse_while_destroyed(self, dossier: Dossier) -> None:
+        if next(self.vault.disposals.unfinished(dossier.id), None) is not None:
+            raise Refused(
+                "A dossier of this id was disposed of, and not everything of it is gone yet",
+                hint="Run `lastgate tidy` first, which ends that.",
+            )
+
+    def fold(self, facts: PatientFacts) -> PatientRecord:
+        """Fold facts by the rules in force."""
+        return fold_standing(facts, gate=self.gate, rules=self.rules)
 
     def _finish_begun(self, key: PatientKey, dossier: Dossier) -> bool:
         facts = self.facts.read(key)
@@ -257,31 +333,29 @@ class Desk:
         return bool(begun)
 
     def _store(self, key: PatientKey, act: Act, facts: PatientFacts, *, name: str, role: str, event: Event) -> Decision:
-        unsigned = Decision(number=_next(facts), made_at=self.clock(), account=name, role=role, what=act)
+        unsigned = Decision(number=facts.next_number, made_at=self.clock(), account=name, role=role, what=act)
         decision = replace(unsigned, signature=self.key.sign(signed_body(unsigned)), public_key=self.key.public_key)
-        owed = self.journal.owe(event, patient=key, decision=decision.number, signature=decision.signature)
+        lead = facts.seen_from(key).lead
+        owed = self.journal.owe(event, patient=lead, decision=decision.number, signature=decision.signature)
         try:
-            self.facts.write_decision(key, decision)
+            self.facts.write_decision(lead, decision)
         except FactClash:
             self.journal.strike(owed)
             raise
-        self._follow_up(key, owed)
+        self._follow_up((lead, *named_by(act)), owed)
         return decision
 
-    def _follow_up(self, key: PatientKey, owed: int) -> None:
+    def _follow_up(self, keys: Sequence[PatientKey], owed: int) -> None:
         """Journal an act whose fact is stored, and tell the index; a crash before the end leaves its note standing."""
         self.journal.pay(owed)
-        self.on_facts(key)
+        for key in dict.fromkeys(keys):
+            self.on_facts(key)
         self.journal.strike(owed)
 
 
 def _is_recorded(plan: SealingPlan, facts: PatientFacts) -> bool:
-    recorded = [one.what for one in facts.decisions if isinstance(one.what, Sealed)]
-    return any(one.dossier == plan.dossier and one.version == plan.version for one in recorded)
-
-
-def _next(facts: PatientFacts) -> int:
-    return max((decision.number for decision in facts.decisions), default=0) + 1
+    seals = standing_seals(facts.decisions)
+    return any(one.dossier == plan.dossier and one.version == plan.version for one in seals)
 
 
 def _pick(record: PatientRecord, name: str) -> Dossier:

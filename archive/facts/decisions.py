@@ -95,6 +95,8 @@ class Sealed:
         The object store's version id of each file this version added, by its path in the OCFL object.
     paper_sha256s
         The papers of the released summary in this version.
+    rules
+        Number of the rules it was judged by (``site/rules``); 0 in early seals.
     """
 
     dossier: str
@@ -104,6 +106,7 @@ class Sealed:
     dossier_sha256: str
     version_ids: dict[str, str] = field(default_factory=dict)
     paper_sha256s: tuple[str, ...] = ()
+    rules: int = 0
     act: Literal["seal"] = "seal"
 
 
@@ -129,10 +132,11 @@ class Move:
     file_sha256s
         The instances, by the digests of their receipts.
     to_plan_uid
-        A plan of the course they belong to; empty where they belong to the patient but to no course.
+        A plan of the course they belong to; empty where they belong to the patient but to no course, and with a
+        patient where their references tell the course, as they do for what arrives.
     to_patient, from_patient
-        The patient they belong to, and the one they stood under till then, where they came under another; it lies
-        under both then, so that the facts of each lead to those of the other.
+        The patient they belong to, and the one they stood under till then: it lies under both, so that the facts of
+        each lead to those of the other.
     """
 
     file_sha256s: tuple[str, ...]
@@ -305,7 +309,10 @@ class Tombstone:
     Parameters
     ----------
     file_sha256s
-        All instances that went; receipts of them stay, and a resend of one is a new arrival.
+        All instances that went, those that another dossier still holds left out; receipts of them stay, and a resend of
+        one is a new arrival.
+    arrivals
+        How often each of them had arrived by then: there are so many receipts of it that no bytes stand behind.
     dossier_sha256s
         Digest of the dossier.json of each version.
     request
@@ -316,6 +323,7 @@ class Tombstone:
     version: int
     plan_uids: tuple[str, ...]
     file_sha256s: tuple[str, ...]
+    arrivals: tuple[int, ...]
     dossier_sha256s: tuple[str, ...]
     request: int
     act: Literal["tombstone"] = "tombstone"
@@ -351,12 +359,15 @@ class Release:
         Digest of all figures that were printed: once they change, the paper is outdated.
     figures
         The figures themselves by name, so that a person can be told what changed (`archive.figures`).
+    number
+        What is printed on the papers to name them.
     """
 
     plan_uids: tuple[str, ...]
     figures_sha256: str
     papers: tuple[Paper, ...]
     figures: dict[str, object] = field(default_factory=dict)
+    number: str = ""
     act: Literal["release"] = "release"
 
 

@@ -9,7 +9,8 @@ stands the dossier is not sealed.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,12 +22,14 @@ from archive.errors import NotFound
 from archive.facts.receipts import PatientKey
 from archive.signing.keys import KeyRing
 from archive.vault import ocfl
+from archive.vault.disposal import Disposals
 from archive.vault.fixity import SEAL_FORMAT, Fixity
+from archive.vault.locking import hold_object, lock_object, lock_root
 from archive.vault.ocfl import Inventory
 from storage.base import ObjectStore, Version
 from storage.documents import put_document
-from storage.errors import DigestMismatch, KeyTaken, ObjectMissing, Replaced, StoreUnavailable
-from storage.reading import read_back
+from storage.errors import BadKey, DigestMismatch, KeyTaken, ObjectMissing, Replaced, StoreUnavailable
+from storage.reading import read_back, replicas_of
 
 README = """This folder is an OCFL 1.1 storage root (Oxford Common File Layout).
 
@@ -66,7 +69,7 @@ class SealingPlan:
     inventory, dossier_json, seal_json
         The finished files as text.
     copies
-        Content files that are copied from the intake.
+        Content files that are copied: instances from the intake, the papers of the summary from where they were put.
     """
 
     format: Literal["lastgate/sealing/1"] = "lastgate/sealing/1"
@@ -82,6 +85,8 @@ class SealingPlan:
     dossier_json: str
     seal_json: str
     copies: tuple[SourceFile, ...]
+    paper_sha256s: tuple[str, ...] = ()
+    rules: int = 0
 
 
 _PLAN = TypeAdapter(SealingPlan)
@@ -128,6 +133,10 @@ class Vault:
             if stat.key.endswith(_PLANNED):
                 yield _PLAN.validate_json(self._work.read_bytes(stat.key))
 
+    def plan(self, key: str) -> SealingPlan:
+        """Return the plan of a seal that stands under `key`."""
+        return _PLAN.validate_json(self._work.read_bytes(key))
+
     def note_recorded(self, plan: SealingPlan) -> None:
         """Note that a seal stands in the vault and in the facts, so that no start looks at it again."""
         put_document(self._work, f"sealing/{plan.dossier}/v{plan.version}{_RECORDED}", b"recorded\n")
@@ -164,9 +173,25 @@ class Vault:
         }
         for path, body in own.items():
             written[path] = put_document(self._locked, f"{folder}/{path}", body)
-        self._lock(written.values(), retain_until)
+        if retain_until is not None:  # files of earlier versions too: an addendum may lengthen how long all is kept
+            lock_object(self._locked, plan.dossier, retain_until)
         self._declare(folder, inventory, plan.version)
+        if retain_until is not None:
+            lock_root(self._locked, plan.dossier, retain_until)
         return {path: version.version_id for path, version in written.items() if version.version_id}
+
+    @property
+    def disposals(self) -> Disposals:
+        """What destroys dossiers whose retention has ended."""
+        return Disposals(work=self._work, locked=self._locked)
+
+    def keep_until(self, dossier: str, until: datetime) -> None:
+        """Lock all files of a sealed dossier until `until` (aware UTC) at least."""
+        lock_object(self._locked, dossier, until)
+
+    def hold(self, dossier: str, *, is_held: bool) -> bool:
+        """Put all files of a sealed dossier under legal hold or let them go; return whether the store itself can."""
+        return hold_object(self._locked, dossier, is_held=is_held)
 
     def inventory(self, dossier: str) -> Inventory | None:
         """Return the newest inventory of a sealed dossier, None if it is not sealed."""
@@ -205,8 +230,22 @@ class Vault:
                 yield folder.rpartition("/")[2]
 
     def check(self, dossier: str) -> Iterator[str]:
-        """Read everything of a sealed dossier back and yield what is wrong with it, in words."""
-        return Fixity(self._locked, KeyRing(self._work)).problems(dossier)
+        """Read everything of a sealed dossier back, in each store by itself; yield in words what is wrong with it."""
+        for number, replica in enumerate(replicas_of(self._locked)):
+            for problem in self.fixity(replica).problems(dossier):
+                yield f"{problem} (in the second store)" if number else problem
+
+    def fixity(self, replica: ObjectStore, *, full: bool = True, pool: Executor | None = None) -> Fixity:
+        """Return what checks the copies of dossiers in one of the stores of the vault; see `Fixity`."""
+        return Fixity(replica, KeyRing(self._work), underway=self.is_underway, full=full, pool=pool)
+
+    def is_underway(self, dossier: str, version: str) -> bool:
+        """Return whether the seal of a version, such as ``v2``, was ever begun."""
+        try:
+            self._work.stat(f"sealing/{dossier}/{version}{_PLANNED}")
+        except (ObjectMissing, BadKey):
+            return False
+        return True
 
     def _declare(self, folder: str, inventory: bytes, version: int) -> None:
         self._move_on(folder, ocfl.SIDECAR, ocfl.sidecar(inventory), version)
@@ -241,12 +280,6 @@ class Vault:
         except ObjectMissing:
             return 0
         return int(inventory["head"][1:])
-
-    def _lock(self, versions: Iterable[Version], until: datetime | None) -> None:
-        if until is None:
-            return
-        for version in versions:
-            self._locked.retain_until(version, until)
 
     def _ensure_root(self) -> None:
         for key, body in ocfl.root_files(README).items():
