@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from archive.dates import parse_date
+from archive.figures import digest_of
 from archive.headers import BeamHeader, GroupBeam, Identifier
 from archive.model import Dossier, Finding, Held, PatientRecord, Person, Phase, Plan, Target
 
@@ -45,6 +46,8 @@ def dossier_answer(dossier: Dossier) -> Json:
         "instances": len(dossier.instances),
         "late": len(dossier.late),
         "bytes": dossier.size_bytes,
+        "physicians": _each_once(name for held in dossier.instances for name in held.header.physicians),
+        "summary": _summary(dossier),
         "findings": [finding_answer(finding) for finding in dossier.findings],
     }
 
@@ -69,6 +72,7 @@ def finding_answer(finding: Finding) -> Json:
         "message": finding.message,
         "message_zh": finding.message_zh,
         "fix": finding.fix,
+        "fix_zh": finding.fix_zh,
         "since": finding.since.isoformat() if finding.since else None,
         "waivable_by": list(finding.waivable_by),
         "waivers": [
@@ -104,6 +108,24 @@ def sites_of(dossier: Dossier) -> list[str]:
 
 def _identifier(identifier: Identifier) -> Json:
     return {"value": identifier.value, "issuer": identifier.issuer, "kind": identifier.kind}
+
+
+def _summary(dossier: Dossier) -> Json | None:
+    """Return the released summary, None if there is none."""
+    released = dossier.released
+    if released is None:
+        return None
+    return {
+        "number": released.what.number,
+        "released": released.on.isoformat(),
+        "account": released.account,
+        "agrees": released.what.figures_sha256 == digest_of(dossier.figures),
+        "sealed": released.is_sealed,
+        "papers": [
+            {"language": one.language, "audience": one.audience, "sha256": one.sha256, "bytes": one.size_bytes}
+            for one in released.what.papers
+        ],
+    }
 
 
 def _phase(phase: Phase) -> Json:

@@ -88,6 +88,8 @@ class BeamHeader:
         Nominal beam energies of all control points, MV, MeV or MeV/u, each once, in order of appearance.
     leaves_move, jaws_move, gantry_moves
         Whether that changes from one control point to another.
+    isocentre_mm
+        Isocenter Position of the first control point, patient coordinates; empty in receipts of earlier versions.
     """
 
     number: int
@@ -108,6 +110,7 @@ class BeamHeader:
     scan_mode: str = ""
     gantry_start_deg: float | None = None
     gantry_stop_deg: float | None = None
+    isocentre_mm: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +182,13 @@ class DoseHeader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedBeam:
-    """One beam as delivered in one session (PS3.3 C.8.8.21, C.8.8.26)."""
+    """One beam as delivered in one session (PS3.3 C.8.8.21, C.8.8.26).
+
+    Parameters
+    ----------
+    energy
+        Nominal Beam Energy of its first control point, MV, MeV or MeV/u; None in receipts of earlier versions.
+    """
 
     beam_number: int
     name: str = ""
@@ -188,6 +197,7 @@ class RecordedBeam:
     termination: str = ""
     specified_meterset: float | None = None
     delivered_meterset: float | None = None
+    energy: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Literal
 
 from archive.assembly.courses import CourseRules
@@ -16,7 +17,9 @@ from archive.assembly.fold import fold
 from archive.facts.decisions import Act, Decision
 from archive.facts.receipts import PatientKey, Receipt, Source, patient_key
 from archive.facts.store import PatientFacts
+from archive.gate.binding import rulebook_from
 from archive.gate.gate import Gate
+from archive.gate.rulebook import StoredRules
 from archive.headers import (
     BeamHeader,
     DoseHeader,
@@ -41,6 +44,19 @@ MONDAY = date(2024, 3, 4)
 PATIENT = PatientHeader(
     identifier=Identifier(value="H-1001", issuer="HOSPITAL"), name="Sample^Ada", birth_date="19500101", sex="F"
 )
+NO_PAPERS = """
+[packs.base]
+off = ["CONSENT-MISSING", "PRESCRIPTION-MISSING", "REPORT-MISSING", "CHECK-MISSING", "SUMMARY-MISSING"]
+[packs.imrt]
+off = ["VERIFICATION-MISSING"]
+[packs.particles]
+off = ["VERIFICATION-MISSING"]
+[packs.stereotactic]
+off = ["SETUP-MISSING"]
+"""
+"""Rules of a department that keeps papers and setup images elsewhere: for tests that are about something else."""
+
+_SCANNED, _DRAWN = "19990104", "19990105"
 _ARRIVED = datetime(2024, 6, 1, 8, tzinfo=UTC)
 
 
@@ -139,11 +155,15 @@ def structures(
     """Return a structure set on the image series of that name."""
     body = StructureSetHeader(
         label="Contours",
-        date=da(MONDAY - timedelta(days=10)),
+        date=_DRAWN,
         frame_uids=(uid(frame),),
         series_uids=(uid(series),) if series else (),
         image_uids=tuple(map(uid, images)),
-        rois=(Roi(number=1, name="PTV_L", interpreted_type="PTV", contours=3), Roi(number=2, name="Heart")),
+        rois=(
+            Roi(number=1, name="PTV_L", interpreted_type="PTV", contours=3),
+            Roi(number=2, name="Heart"),
+            Roi(number=3, name="External", interpreted_type="EXTERNAL", contours=3),
+        ),
     )
     return _instance(name, InstanceKind.STRUCTURES, "RTSTRUCT", frame_uid=uid(frame), structure_set=body)
 
@@ -159,7 +179,10 @@ def image(
         rows=512,
         columns=512,
     )
-    usual = _instance(name, InstanceKind.IMAGE, "CT", series_uid=uid(series), frame_uid=uid(frame), image=body)
+    taken = {"AcquisitionDate": _SCANNED}  # before whatever is planned on it, in courses of any year
+    usual = _instance(
+        name, InstanceKind.IMAGE, "CT", series_uid=uid(series), frame_uid=uid(frame), image=body, shared=taken
+    )
     return replace(usual, **values)  # type: ignore[arg-type]
 
 
@@ -351,14 +374,21 @@ def facts(
     return PatientFacts(key=key or key_of(), receipts=receipts, decisions=tuple(numbered))
 
 
+@cache
+def gate(text: str = NO_PAPERS) -> Gate:
+    """Return the gate of a department with these rules of its own; `Gate` itself is that of one without any."""
+    return Gate(StoredRules(rulebook=rulebook_from(text)))
+
+
 def folded(
     instances: Iterable[InstanceHeader | Receipt],
     decisions: Iterable[Act | Decision] = (),
     *,
     rules: CourseRules | None = None,
+    judge: Gate | None = None,
 ) -> PatientRecord:
-    """Fold instances and decisions of one patient with the standard gate."""
-    return fold(facts(instances, decisions), gate=Gate(), rules=rules)
+    """Fold instances and decisions of one patient; without another gate papers are not asked for."""
+    return fold(facts(instances, decisions), gate=judge or gate(), rules=rules)
 
 
 def only_dossier(instances: Iterable[InstanceHeader | Receipt], decisions: Iterable[Act | Decision] = ()) -> Dossier:

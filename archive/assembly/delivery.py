@@ -138,8 +138,8 @@ def sessions_of(fractions: Iterable[Fraction]) -> tuple[Session, ...]:
     """
     visits = [(visit, fraction) for fraction in fractions for visit in fraction.visits]
     sessions: list[list[tuple[tuple[str, str], Fraction]]] = []
-    for visit, fraction in sorted(visits, key=lambda one: (_starts(*one[0]), one[0], _order(one[1]))):
-        if sessions and _starts(*visit) - _starts(*sessions[-1][0][0]) < SESSION_GAP:
+    for visit, fraction in sorted(visits, key=lambda one: (starts_at(*one[0]), one[0], _order(one[1]))):
+        if sessions and starts_at(*visit) - starts_at(*sessions[-1][0][0]) < SESSION_GAP:
             sessions[-1].append((visit, fraction))
         else:
             sessions.append([(visit, fraction)])
@@ -197,10 +197,11 @@ def _moment(record: RecordHeader) -> tuple[str, str]:
 
 def _order(fraction: Fraction) -> tuple[datetime, str, str, str, int, int]:
     written = (fraction.date, fraction.time)
-    return (_starts(*written), *written, fraction.plan_uid, fraction.group_number or 0, fraction.number or 0)
+    return (starts_at(*written), *written, fraction.plan_uid, fraction.group_number or 0, fraction.number or 0)
 
 
-def _starts(day_written: str, time_written: str) -> datetime:
+def starts_at(day_written: str, time_written: str) -> datetime:
+    """Return when something began, by DA and TM as written: what is missing counts as the earliest there can be."""
     day = parse_date(day_written) or date.min
     digits = "".join(filter(str.isdigit, time_written.split(".")[0]))[:6].ljust(6, "0")
     hours, minutes, seconds = int(digits[:2]), int(digits[2:4]), int(digits[4:6])

@@ -168,6 +168,7 @@ def _dossier(draft: Draft, about: _About, gate: Gate, around: Surroundings) -> D
         institution=told.institution if told else "",
         opened=draft.course.opened,
         astray=_astray(draft, about.own) if seal else (),
+        rules=gate.mark_for(seal.rules if seal else 0),
     )
     dossier = _with_sessions(dossier, facts)
     dossier = replace(dossier, figures=figures_of(dossier, (one.first for one in around.neighbours if one.first)))

@@ -77,11 +77,13 @@ def _technique_of_beam(beam: BeamHeader) -> str:
 
 
 def _is_high_dose(plan: PlanHeader) -> bool:
-    return any(
-        (per := _per_fraction(plan, target, group)) is not None and per >= HIGH_DOSE_PER_FRACTION_GY
-        for group in plan.fraction_groups
-        for target in _targets(plan, group)
-    )
+    return (highest_fraction_gy(plan) or 0.0) >= HIGH_DOSE_PER_FRACTION_GY
+
+
+def highest_fraction_gy(plan: PlanHeader) -> float | None:
+    """Return the largest prescribed dose of one fraction over all targets, Gy; None where the plan tells none."""
+    doses = (_per_fraction(plan, target, group) for group in plan.fraction_groups for target in _targets(plan, group))
+    return max((dose for dose in doses if dose is not None), default=None)
 
 
 def _treating(plan: PlanHeader) -> Iterable[BeamHeader]:

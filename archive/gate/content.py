@@ -7,23 +7,11 @@ import numpy as np
 
 from archive.assembly.person import contradictions
 from archive.assembly.prescription import laterality_of, prescribed_targets
+from archive.gate.imaging import label_of, needed
 from archive.gate.raised import Raised, Rule, Surroundings, Term
 from archive.headers import InstanceKind
-from archive.model import DeliveryState, Dossier, Held, Plan
+from archive.model import Dossier, Held, Plan
 from archive.uids import is_own
-
-SLICE_TOLERANCE = 1.5
-"""Slices further apart than this many times the usual distance leave a gap."""
-
-
-def label_of(plan: Plan) -> str:
-    """Return how people call a plan: its label, else its UID."""
-    return plan.header.label or plan.uid
-
-
-def _needed(dossier: Dossier) -> list[Plan]:
-    """Return the plans that must be complete: all but those that were certainly not delivered."""
-    return [plan for plan in dossier.plans if plan.delivery_state is not DeliveryState.NOT_DELIVERED]
 
 
 def patient_unknown(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
@@ -46,6 +34,14 @@ def patient_differs(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
         yield Raised(code="PATIENT-DIFFERS", subject=what, params=params, instance_uids=uids)
 
 
+def patient_incomplete(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
+    """Name, birth date and sex must be told by some object: they tell people apart, and paper bears them."""
+    person = dossier.person
+    for what, value in (("name", person.name), ("birth-date", person.birth_date), ("sex", person.sex)):
+        if not value:
+            yield Raised(code="PATIENT-INCOMPLETE", subject=what, params={"what": Term(what)})
+
+
 def plan_missing(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
     """A plan that is referred to must be here."""
     for plan in dossier.plans:
@@ -56,7 +52,7 @@ def plan_missing(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
 
 def plan_unapproved(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
     """A plan must bear its approval (PS3.3 C.8.8.16)."""
-    for plan in _needed(dossier):
+    for plan in needed(dossier):
         if plan.held and plan.header.approval != "APPROVED":
             params = {"label": label_of(plan), "approval": plan.header.approval or Term("no-approval")}
             yield Raised(code="PLAN-UNAPPROVED", subject=plan.uid, params=params, instance_uids=(plan.uid,))
@@ -64,11 +60,19 @@ def plan_unapproved(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
 
 def target_missing(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
     """A plan must prescribe a dose to a target: to a site or volume, not only to a point."""
-    for plan in _needed(dossier):
+    for plan in needed(dossier):
         if plan.held and not prescribed_targets(plan.header):
             yield Raised(
                 code="TARGET-MISSING", subject=plan.uid, params={"label": label_of(plan)}, instance_uids=(plan.uid,)
             )
+
+
+def intent_missing(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
+    """A plan should say whether it was meant to cure, to relieve or to prevent (PS3.3 C.8.8.9)."""
+    for plan in needed(dossier):
+        if plan.held and not plan.header.intent:
+            params = {"label": label_of(plan)}
+            yield Raised(code="INTENT-MISSING", subject=plan.uid, params=params, instance_uids=(plan.uid,))
 
 
 def side_differs(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
@@ -90,7 +94,7 @@ def side_differs(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
 def structures_missing(dossier: Dossier, around: Surroundings) -> Iterator[Raised]:
     """A plan needs the structure set it was made on."""
     by_frame = any(held.kind is InstanceKind.STRUCTURES and held.uid in around.by_frame for held in dossier.instances)
-    for plan in _needed(dossier):
+    for plan in needed(dossier):
         if plan.held and not plan.structure_sets and not by_frame:
             yield Raised(
                 code="STRUCTURES-MISSING", subject=plan.uid, params={"label": label_of(plan)}, instance_uids=(plan.uid,)
@@ -100,7 +104,7 @@ def structures_missing(dossier: Dossier, around: Surroundings) -> Iterator[Raise
 def images_missing(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
     """A plan needs the images it was made on."""
     images = [held for held in dossier.instances if held.kind is InstanceKind.IMAGE]
-    for plan in _needed(dossier):
+    for plan in needed(dossier):
         if plan.held and not any(_is_planning_image(held, plan) for held in images):
             yield Raised(
                 code="IMAGES-MISSING", subject=plan.uid, params={"label": label_of(plan)}, instance_uids=(plan.uid,)
@@ -131,19 +135,20 @@ def images_incomplete(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
             yield Raised(code="IMAGES-INCOMPLETE", subject=held.uid, params=params, instance_uids=(held.uid,))
 
 
-def slices_missing(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
+def slices_missing(dossier: Dossier, around: Surroundings) -> Iterator[Raised]:
     """The slices of a planning series must lie at even distances."""
+    most_times = around.demands.number("SLICES-MISSING", "most_times")
     series: dict[str, list[Held]] = {}
     for held in dossier.instances:
         image = held.header.image
         if image and image.frames == 1 and len(image.position_mm) == 3 and len(image.orientation) == 6:
             series.setdefault(held.header.series_uid, []).append(held)
     for uid, slices in sorted(series.items()):
-        steps = _steps_mm(slices)
+        steps = steps_mm(slices)
         if not steps:
             continue
         usual = float(np.median(steps))
-        gaps = [step for step in steps if step > SLICE_TOLERANCE * usual]
+        gaps = [step for step in steps if step > most_times * usual]
         if gaps:
             name = slices[0].header.series_description or uid
             params = {"series": name, "gaps": len(gaps), "spacing": f"{usual:.2f}", "widest": f"{max(gaps):.2f}"}
@@ -152,8 +157,8 @@ def slices_missing(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
             )
 
 
-def _steps_mm(slices: Sequence[Held]) -> list[float]:
-    """Return the distances along the normal between neighbouring slices (PS3.3 C.7.6.2.1.1)."""
+def steps_mm(slices: Sequence[Held]) -> list[float]:
+    """Return the distances in mm along the normal between neighbouring slices (PS3.3 C.7.6.2.1.1)."""
     images = [held.header.image for held in slices if held.header.image]
     row, column = np.array(images[0].orientation[:3]), np.array(images[0].orientation[3:])
     normal = np.cross(row, column)
@@ -163,7 +168,7 @@ def _steps_mm(slices: Sequence[Held]) -> list[float]:
 
 def dose_missing(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
     """A plan needs one dose grid that counts."""
-    for plan in _needed(dossier):
+    for plan in needed(dossier):
         if plan.chosen_dose_uids:
             continue
         types = sorted({held.header.dose.summation_type for held in plan.doses if held.header.dose} - {""})
@@ -248,9 +253,11 @@ def late(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
 CONTENT_RULES: tuple[Rule, ...] = (
     patient_unknown,
     patient_differs,
+    patient_incomplete,
     plan_missing,
     plan_unapproved,
     target_missing,
+    intent_missing,
     side_differs,
     structures_missing,
     images_missing,

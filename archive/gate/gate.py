@@ -1,59 +1,50 @@
-"""The gate: rules say what a dossier lacks, ``findings.toml`` says it in words.
+"""The gate: rules say what a dossier lacks, packs say what is asked for, ``findings.toml`` says it in words.
 
 A rule is a function that yields `Raised` values; it knows codes and figures,
-never prose. Which roles may waive a finding stands beside its words.
+never prose. Which codes are asked for, how grave each is and who may waive it
+depends on what was treated (`archive.gate.binding`). The gate is pure: no clock,
+no index, no store.
 """
 
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from importlib.resources import files
-
-from pydantic import TypeAdapter
 
 from archive.facts.decisions import Decision, Waive
+from archive.gate.agreement import AGREEMENT_RULES
+from archive.gate.binding import standard_rulebook
 from archive.gate.content import CONTENT_RULES
-from archive.gate.raised import Changes, Raised, Surroundings, Term
+from archive.gate.demands import Demands
+from archive.gate.evidence import EVIDENCE_RULES
+from archive.gate.order import ORDER_RULES
+from archive.gate.papers import PAPER_RULES
+from archive.gate.raised import Changes, Raised, Rule, Surroundings, Term
+from archive.gate.rulebook import Demand, Rulebook, StoredRules
+from archive.gate.summary import SUMMARY_RULES
 from archive.gate.treatment import DELIVERY_RULES
-from archive.model import Dossier, Finding, Held, Person, Severity, Waiver
+from archive.gate.volumes import VOLUME_RULES
+from archive.gate.words import TermWords, Words, standard_terms, words_with
+from archive.model import Dossier, Finding, Held, Person, RulesMark, Severity, Waiver
+
+RULES: tuple[Rule, ...] = (
+    *CONTENT_RULES,
+    *VOLUME_RULES,
+    *PAPER_RULES,
+    *AGREEMENT_RULES,
+    *DELIVERY_RULES,
+    *ORDER_RULES,
+    *EVIDENCE_RULES,
+    *SUMMARY_RULES,
+)
+"""All rules, whichever codes a pack asks for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
-    """How one finding reads, how grave it is and who may let it stand."""
+class _Code:
+    """How one code reads and is judged."""
 
-    severity: Severity
-    waivable_by: tuple[str, ...]
-    en: str
-    zh: str
-    fix: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TermWords:
-    """How a word among the figures reads."""
-
-    en: str
-    zh: str
-
-
-_TERMS = TypeAdapter(dict[str, TermWords])
-_WORDS = TypeAdapter(dict[str, Words])
-
-
-def standard_words() -> dict[str, Words]:
-    """Return the words that come with the program, by code."""
-    return _WORDS.validate_python(_table("findings.toml"))
-
-
-def standard_terms() -> dict[str, TermWords]:
-    """Return the words that stand among figures, by `Term`."""
-    return _TERMS.validate_python(_table("terms.toml"))
-
-
-def _table(name: str) -> dict[str, object]:
-    return tomllib.loads(files("archive.gate").joinpath(name).read_text("utf-8"))
+    words: Words
+    demand: Demand
 
 
 class Gate:
@@ -61,25 +52,62 @@ class Gate:
 
     Parameters
     ----------
-    words
-        Texts, severities and roles by code; the ones that come with the program if None.
+    rules
+        The rules in force; those that come with the program if None.
+    earlier
+        Returns the rules of a number: a sealed dossier is judged by those it was sealed under. They never change, so
+        each is asked for once.
     """
 
-    def __init__(self, words: Mapping[str, Words] | None = None) -> None:
-        self._words = standard_words() if words is None else words
+    def __init__(
+        self, rules: StoredRules | None = None, *, earlier: Callable[[int], StoredRules] | None = None
+    ) -> None:
+        self.rules = rules or StoredRules(rulebook=standard_rulebook())
+        self._earlier = earlier
+        self._known = {self.rules.number: (self.rules, self.rules.mark)}
         self._terms = standard_terms()
+
+    def mark_for(self, sealed_under: int) -> RulesMark:
+        """Return the name of the rules that judge a dossier.
+
+        Parameters
+        ----------
+        sealed_under
+            Number of the rules it was sealed under; 0 where it is not sealed, or was before rules were stored.
+
+        Raises
+        ------
+        FactDamaged
+            Those rules are not there or can't be read.
+        """
+        number = sealed_under or self.rules.number
+        if number not in self._known and self._earlier is not None:
+            earlier = self._earlier(number)
+            self._known[number] = (earlier, earlier.mark)
+        return self._known.get(number, self._known[self.rules.number])[1]
 
     def of_dossier(self, dossier: Dossier, surroundings: Surroundings) -> tuple[Finding, ...]:
         """Return the findings of a dossier, the gravest first, then by code and subject."""
         days = {held.uid: held.receipt.received_at.date() for held in (*dossier.instances, *dossier.late)}
         first = min(days.values(), default=None)
         signed = _Signed(surroundings.decisions, frozenset(dossier.plan_uids))
+        rulebook = self._rulebook_of(dossier)
+        demands = Demands.on(dossier.plans, rulebook)
+        words = words_with(rulebook.requirements)
         findings = []
-        for rule in (*CONTENT_RULES, *DELIVERY_RULES):
-            for raised in rule(dossier, surroundings):
+        for rule in RULES:
+            for raised in rule(dossier, replace(surroundings, demands=demands)):
+                demand = demands.of(raised.code, raised.plan_uid)
+                if demand is None:
+                    continue
                 since = min((days[uid] for uid in raised.instance_uids if uid in days), default=raised.since or first)
-                findings.append(signed.waive(self._in_words(raised, since)))
+                code = _Code(words=words[raised.code], demand=demand)
+                findings.append(signed.waive(self._in_words(raised, code, since)))
         return tuple(sorted(findings, key=_order))
+
+    def _rulebook_of(self, dossier: Dossier) -> Rulebook:
+        rules, _ = self._known.get(dossier.rules.number, self._known[self.rules.number])
+        return rules.rulebook
 
     def of_patient(self, person: Person, unattached: Sequence[Held]) -> tuple[Finding, ...]:
         """Return the findings of a patient as a whole: what belongs to no course, or to nobody."""
@@ -91,23 +119,30 @@ class Gate:
         if not person.identifiers:
             raised.append(Raised(code="PATIENT-UNKNOWN", instance_uids=uids))
         since = min(held.receipt.received_at.date() for held in unattached)
-        return tuple(sorted((self._in_words(one, since) for one in raised), key=_order))
+        demands, words = Demands.on((), self.rules.rulebook), words_with({})
+        judged = ((one, demands.of(one.code)) for one in raised)
+        found = (
+            self._in_words(one, _Code(words=words[one.code], demand=demand), since) for one, demand in judged if demand
+        )
+        return tuple(sorted(found, key=_order))
 
-    def _in_words(self, raised: Raised, since: date | None) -> Finding:
-        words = self._words[raised.code]
+    def _in_words(self, raised: Raised, code: _Code, since: date | None) -> Finding:
+        words = code.words
         return Finding(
             code=raised.code,
             subject=raised.subject,
-            severity=words.severity,
+            severity=code.demand.severity,
             message=words.en.format_map(self._said(raised, lambda term: term.en)),
             message_zh=words.zh.format_map(self._said(raised, lambda term: term.zh)),
             fix=words.fix,
-            waivable_by=words.waivable_by,
+            fix_zh=words.fix_zh,
+            waivable_by=code.demand.waivable_by,
             since=since,
+            figures_sha256=raised.figures_sha256,
             instance_uids=raised.instance_uids,
         )
 
-    def _said(self, raised: Raised, language: Callable[[TermWords], str]) -> dict[str, object]:
+    def _said(self, raised: Raised, language: Callable[[TermWords], str]) -> Mapping[str, object]:
         """Return the figures of a finding, its terms in one language."""
         return {name: self._in_language(value, language) for name, value in raised.params.items()}
 
@@ -131,14 +166,21 @@ class _Signed:
     """The waivers signed for one course."""
 
     def __init__(self, decisions: Iterable[Decision], plan_uids: frozenset[str]) -> None:
-        self._by_finding: dict[tuple[str, str, str], list[Waiver]] = {}
+        self._by_finding: dict[tuple[str, str], list[tuple[Waive, Waiver]]] = {}
         for decision in sorted(decisions, key=lambda one: one.number):
             what = decision.what
             if isinstance(what, Waive) and plan_uids.intersection(what.plan_uids):
                 waiver = Waiver(reason=what.reason, account=decision.account, role=decision.role, decision=decision)
-                self._by_finding.setdefault((what.code, what.subject, what.message), []).append(waiver)
+                self._by_finding.setdefault((what.code, what.subject), []).append((what, waiver))
 
     def waive(self, finding: Finding) -> Finding:
-        """Return the finding with the waivers that were signed for just these words."""
-        waivers = self._by_finding.get((finding.code, finding.subject, finding.message), ())
-        return replace(finding, waivers=tuple(waivers))
+        """Return the finding with the waivers that were signed for just these figures."""
+        signed = self._by_finding.get((finding.code, finding.subject), ())
+        return replace(finding, waivers=tuple(waiver for what, waiver in signed if _covers(what, finding)))
+
+
+def _covers(what: Waive, finding: Finding) -> bool:
+    """Return whether a waiver holds for a finding as it is: by its figures, an early one by its message."""
+    if what.figures_sha256:
+        return what.figures_sha256 == finding.figures_sha256
+    return what.message == finding.message

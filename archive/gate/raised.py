@@ -1,12 +1,20 @@
 """What a gate rule sees beside the dossier, and what it yields."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date
 
 from archive.assembly.courses import CourseRules, Interval
 from archive.facts.decisions import Decision
+from archive.gate.binding import standard_rulebook
+from archive.gate.demands import Demands
 from archive.model import Dossier
+
+
+def _standard_demands() -> Demands:
+    return Demands(rulebook=standard_rulebook(), packs={})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,12 +31,15 @@ class Surroundings:
         All decisions about the patient.
     rules
         Settings of the grouping into courses.
+    demands
+        How each code is judged; the gate sets it.
     """
 
     by_frame: frozenset[str] = frozenset()
     neighbours: tuple[Interval, ...] = ()
     decisions: tuple[Decision, ...] = ()
     rules: CourseRules = field(default_factory=CourseRules)
+    demands: Demands = field(default_factory=_standard_demands)
 
 
 class Term(str):
@@ -59,7 +70,8 @@ class Raised:
     Parameters
     ----------
     subject
-        UID of what lacks something; empty for the dossier as a whole.
+        What lacks something: a UID, or a UID and what tells several of one code apart, parted by ``/``. It begins with
+        the UID of the plan where it is about one; empty for the dossier as a whole.
     params
         Figures and names as they stand in the data; `Term` or `Changes` for anything that is said in a language.
     since
@@ -71,6 +83,18 @@ class Raised:
     params: Mapping[str, object] = field(default_factory=dict)
     instance_uids: tuple[str, ...] = ()
     since: date | None = None
+
+    @property
+    def plan_uid(self) -> str:
+        """UID of the plan it is about, if it is about one."""
+        return self.subject.partition("/")[0]
+
+    @property
+    def figures_sha256(self) -> str:
+        """Digest of code, subject and figures, never of prose: a waiver is signed for these."""
+        figures = {"code": self.code, "subject": self.subject, "figures": dict(self.params)}
+        canonical = json.dumps(figures, default=asdict, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 Rule = Callable[[Dossier, Surroundings], Iterator[Raised]]

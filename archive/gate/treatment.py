@@ -7,15 +7,9 @@ from dataclasses import replace
 from archive.assembly.courses import interval_of
 from archive.assembly.plans import is_quality_assurance
 from archive.dates import parse_date
-from archive.gate.content import label_of
+from archive.gate.imaging import delivered, label_of
 from archive.gate.raised import Raised, Rule, Surroundings, Term
 from archive.model import DeliveryState, Dossier, Fraction, Held, Phase, Plan
-
-WHOLE_FRACTION = 0.99
-"""A fraction with at least this part of its planned meterset counts as whole."""
-
-EXCESS_FRACTION = 1.02
-"""A fraction with more than this part of its planned meterset is urgent."""
 
 _EXPLAINED = frozenset({"stopped", "died", "transferred", "never-started"})
 _ENDED = frozenset({"STOPPED", "COMPLETED"})
@@ -32,15 +26,44 @@ def records_missing(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
 
 def quality_assurance_delivered(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
     """Records of a plan made for a phantom or a machine are no treatment of the patient."""
-    for plan in _delivered(dossier):
+    for plan in delivered(dossier):
         if plan.fractions and is_quality_assurance(plan.header):
             params = {"label": label_of(plan), "intent": plan.header.intent, "recorded": len(plan.fractions)}
             uids = tuple(held.uid for held in plan.records)
             yield Raised(code="QA-DELIVERED", subject=plan.uid, params=params, instance_uids=uids)
 
 
-def _delivered(dossier: Dossier) -> list[Plan]:
-    return [plan for plan in dossier.plans if plan.delivery_state is DeliveryState.DELIVERED]
+def rejected_delivered(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
+    """A plan that was rejected is not for treatment (PS3.3 C.8.8.16)."""
+    for plan in delivered(dossier):
+        if plan.fractions and plan.header.approval == "REJECTED":
+            params = {"label": label_of(plan), "recorded": len(plan.fractions)}
+            uids = tuple(held.uid for held in plan.records)
+            yield Raised(code="REJECTED-DELIVERED", subject=plan.uid, params=params, instance_uids=uids)
+
+
+def records_undated(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
+    """A treatment record must tell its day: interruptions, sessions and retention count from it."""
+    for plan in dossier.plans:
+        undated = [held.uid for held in plan.records if _tells_beams_but_no_day(held)]
+        if undated:
+            params = {"label": label_of(plan), "count": len(undated)}
+            yield Raised(code="RECORDS-UNDATED", subject=plan.uid, params=params, instance_uids=tuple(undated))
+
+
+def _tells_beams_but_no_day(held: Held) -> bool:
+    record = held.header.record
+    return record is not None and bool(record.beams) and parse_date(record.date) is None
+
+
+def termination_abnormal(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
+    """A beam that ended otherwise than planned is worth a look, even where its meterset was made up."""
+    for plan in delivered(dossier):
+        broken = [one for one in plan.fractions if one.is_interrupted]
+        if broken:
+            uids = tuple(uid for one in broken for uid in one.record_uids)
+            params = {"label": label_of(plan), "count": len(broken)}
+            yield Raised(code="TERMINATION-ABNORMAL", subject=plan.uid, params=params, instance_uids=uids)
 
 
 def _phases_delivered(dossier: Dossier) -> Iterator[tuple[Phase, tuple[Plan, ...]]]:
@@ -80,24 +103,26 @@ def fractions_differ(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
             yield replace(raised, code="FRACTIONS-MISSING")
 
 
-def metersets_differ(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
+def metersets_differ(dossier: Dossier, around: Surroundings) -> Iterator[Raised]:
     """Each beam of each fraction must have its planned meterset: less must be made up, more is urgent."""
-    for plan in _delivered(dossier):
+    for plan in delivered(dossier):
+        most = around.demands.number("METERSET-DIFFERS", "most_share", plan.uid)
+        least = around.demands.number("FRACTION-PARTIAL", "least_share", plan.uid)
         for fraction in plan.fractions:
             ratios = _ratios(fraction)
-            if ratios and max(ratios) > EXCESS_FRACTION:
+            if ratios and max(ratios) > most:
                 yield _meterset("METERSET-DIFFERS", plan, fraction, max(ratios))
-            if ratios and min(ratios) < WHOLE_FRACTION:
+            if ratios and min(ratios) < least:
                 yield _meterset("FRACTION-PARTIAL", plan, fraction, min(ratios))
 
 
 def _ratios(fraction: Fraction) -> list[float]:
     """Return delivered over planned meterset of each beam; infinite for a beam that was not planned."""
-    planned, delivered = dict(fraction.planned_metersets), dict(fraction.delivered_metersets)
-    if not planned or not delivered:
+    planned, given = dict(fraction.planned_metersets), dict(fraction.delivered_metersets)
+    if not planned or not given:
         return []
-    ratios = [delivered.get(number, 0.0) / meterset for number, meterset in planned.items()]
-    return ratios + [math.inf for number, meterset in delivered.items() if meterset and number not in planned]
+    ratios = [given.get(number, 0.0) / meterset for number, meterset in planned.items()]
+    return ratios + [math.inf for number, meterset in given.items() if meterset and number not in planned]
 
 
 def _meterset(code: str, plan: Plan, fraction: Fraction, ratio: float) -> Raised:
@@ -114,7 +139,7 @@ def _meterset(code: str, plan: Plan, fraction: Fraction, ratio: float) -> Raised
 
 def metersets_unknown(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
     """A fraction whose planned or delivered meterset nobody tells can't be called whole."""
-    for plan in _delivered(dossier):
+    for plan in delivered(dossier):
         vague = [one for one in plan.fractions if not (one.planned_metersets and one.delivered_metersets)]
         if vague and plan.modality != "brachy":
             params = {"label": label_of(plan), "count": len(vague)}
@@ -216,6 +241,9 @@ def close_differs(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
 DELIVERY_RULES: tuple[Rule, ...] = (
     records_missing,
     quality_assurance_delivered,
+    rejected_delivered,
+    records_undated,
+    termination_abnormal,
     fractions_differ,
     metersets_differ,
     metersets_unknown,

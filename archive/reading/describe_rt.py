@@ -19,6 +19,7 @@ from archive.reading.values import Reader
 
 # Where each kind of record keeps its beams (PS3.3 C.8.8.21, C.8.8.26).
 _SESSION_SEQUENCES = ("TreatmentSessionBeamSequence", "TreatmentSessionIonBeamSequence")
+_DELIVERED_POINTS = ("ControlPointDeliverySequence", "IonControlPointDeliverySequence")
 _LEAVES = "MLC"  # MLCX, MLCY; Halcyon has two layers, MLCX1 and MLCX2
 
 
@@ -125,6 +126,7 @@ def _beam(item: Reader) -> BeamHeader:
         scan_mode=item.text("ScanMode"),
         gantry_start_deg=angles[0] if angles else None,
         gantry_stop_deg=angles[-1] if angles else None,
+        isocentre_mm=next((place for point in points[:1] if (place := point.numbers("IsocenterPosition"))), ()),
     )
 
 
@@ -245,7 +247,17 @@ def _recorded_beam(item: Reader) -> RecordedBeam:
         termination=item.text("TreatmentTerminationStatus"),
         specified_meterset=item.number("SpecifiedPrimaryMeterset"),
         delivered_meterset=_delivered_meterset(item),
+        energy=_energy(item),
     )
+
+
+def _energy(item: Reader) -> float | None:
+    """Read the energy a beam began with; the control points after it tell it only where it changes."""
+    for keyword in _DELIVERED_POINTS:
+        first = next(iter(item.items(keyword)), None)
+        if first is not None:
+            return first.number("NominalBeamEnergy")
+    return None
 
 
 def _delivered_meterset(item: Reader) -> float | None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -107,6 +108,7 @@ def sealing_plan(
         seal_json=seal.decode(),
         copies=(*(_source(one) for one in new), *(_paper_source(one) for one in papers)),
         paper_sha256s=tuple(one.sha256 for one in papers),
+        rules=dossier.rules.number,
     )
 
 
@@ -128,6 +130,7 @@ def _dossier_json(
         **dossier_answer(dossier),
         "version": version,
         "state": DossierState.SEALED.value,
+        "rules": asdict(dossier.rules),
         "files": [
             {"path": place_of(one), "receipt": RECEIPT.dump_python(receipt, mode="json", exclude_defaults=True)}
             for one, receipt in zip(held, sharing(one.receipt for one in held), strict=True)

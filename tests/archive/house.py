@@ -12,6 +12,7 @@ from archive.desk.releasing import PaperShelf, Printed, Releasing
 from archive.facts.decisions import Close
 from archive.facts.receipts import PatientKey
 from archive.facts.store import FactStore
+from archive.gate.gate import Gate
 from archive.headers import InstanceHeader
 from archive.journal.journal import Journal
 from archive.model import Dossier
@@ -48,6 +49,7 @@ class SmallHouse:
         work: ObjectStore | None = None,
         locked: ObjectStore | None = None,
         until: datetime | None = None,
+        judge: Gate | None = None,
     ) -> None:
         self.folder = folder
         self.work_files = FilesystemStore(folder / "work", now=clock)
@@ -63,7 +65,7 @@ class SmallHouse:
         )
         self.desk = Desk(
             facts=self.facts,
-            gate=gate(),
+            gate=judge or gate(),
             vault=self.vault,
             journal=self.journal,
             key=self.key,

@@ -11,7 +11,6 @@ from archive.assembly.fold import fold
 from archive.facts.decisions import Act
 from archive.facts.receipts import Receipt, patient_key
 from archive.facts.store import FactStore, PatientFacts
-from archive.gate.gate import Gate
 from archive.model import PatientRecord
 from archive.reading.describe import describe
 from archive.vault.places import Places
@@ -21,6 +20,7 @@ from lastgate.sample import SamplePatient
 from storage.base import ObjectStore
 from storage.filesystem import FilesystemStore
 from tests import factories
+from tests.factories import gate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class Archived:
         identifier = receipts[0].header.patient.identifier
         decided = tuple(factories.decision(number, act) for number, act in enumerate(decisions, 1))
         facts = PatientFacts(key=patient_key(identifier, ""), receipts=receipts, decisions=decided)
-        return fold(facts, gate=Gate())
+        return fold(facts, gate=gate())
 
     def sample(self, patient: SamplePatient) -> SampleRecord:
         """Store all files of a sample patient."""

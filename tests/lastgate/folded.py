@@ -11,10 +11,10 @@ from archive.assembly.fold import fold
 from archive.facts.decisions import Close, Decision
 from archive.facts.receipts import PatientKey, Receipt, Source
 from archive.facts.store import PatientFacts
-from archive.gate.gate import Gate
 from archive.model import Dossier
 from archive.reading.describe import describe
 from lastgate.sample import Department, SampleCourse, SamplePatient
+from tests.factories import gate
 
 _WHEN = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -29,7 +29,7 @@ def _folded(patient: SamplePatient) -> Iterator[tuple[SampleCourse, Dossier]]:
     closed = [course for course in patient.courses if not course.missing]
     decisions = tuple(_close(number, course) for number, course in enumerate(closed, start=1))
     facts = PatientFacts(key=PatientKey("0" * 64), receipts=receipts, decisions=decisions)
-    for dossier in fold(facts, gate=Gate()).dossiers:
+    for dossier in fold(facts, gate=gate()).dossiers:
         uids = {plan.uid for plan in dossier.plans}
         yield next(one for one in patient.courses if {plan.uid for plan in one.plans} == uids), dossier
 

@@ -13,7 +13,7 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-from archive.gate.gate import Words, standard_words
+from archive.gate.words import Words, standard_words
 from archive.model import Severity
 from ingest import errors as ingest_errors
 from lastgate.cli.app import app

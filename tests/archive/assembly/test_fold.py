@@ -14,7 +14,6 @@ from archive.assembly.fold import fold
 from archive.facts.decisions import Act, ChooseDose, Close, Decision, EnterSummary, Sealed, SetDeliveryState, Waive
 from archive.facts.receipts import Receipt
 from archive.facts.store import PatientFacts
-from archive.gate.gate import Gate
 from archive.headers import InstanceHeader, PatientHeader
 from archive.model import Dossier, DossierState, PatientRecord
 from archive.uids import own_uid
@@ -29,6 +28,7 @@ from tests.factories import (
     dose,
     facts,
     folded,
+    gate,
     image,
     only_dossier,
     other,
@@ -115,29 +115,29 @@ def hard_case() -> tuple[list[Receipt], list[Decision]]:
 @given(data=st.data())
 def test_fold_in_any_order_of_facts_then_the_dossiers_are_the_same(data: st.DataObject) -> None:
     receipts, decisions = hard_case()
-    expected = as_json(fold(facts(receipts, decisions), gate=Gate()))
+    expected = as_json(fold(facts(receipts, decisions), gate=gate()))
 
     shuffled = facts(data.draw(st.permutations(receipts)), data.draw(st.permutations(decisions)))
 
-    assert as_json(fold(shuffled, gate=Gate())) == expected
+    assert as_json(fold(shuffled, gate=gate())) == expected
 
 
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_fold_when_some_arrivals_are_repeated_then_the_dossiers_are_the_same(data: st.DataObject) -> None:
     receipts, decisions = hard_case()
-    expected = [dossier_answer(one) for one in fold(facts(receipts, decisions), gate=Gate()).dossiers]
+    expected = [dossier_answer(one) for one in fold(facts(receipts, decisions), gate=gate()).dossiers]
 
     repeated = [replace(one, node="n9") for one in data.draw(st.lists(st.sampled_from(receipts), max_size=10))]
 
-    again = fold(facts([*repeated, *receipts], decisions), gate=Gate())
+    again = fold(facts([*repeated, *receipts], decisions), gate=gate())
     assert [dossier_answer(one) for one in again.dossiers] == expected
 
 
 def test_fold_of_the_hard_case_then_two_dossiers_hold_what_belongs_to_them() -> None:
     receipts, decisions = hard_case()
 
-    record = fold(facts(receipts, decisions), gate=Gate())
+    record = fold(facts(receipts, decisions), gate=gate())
 
     first, second = record.dossiers
     assert set(first.plan_uids) == {uid("a"), uid("unseen")}
@@ -407,7 +407,7 @@ def test_fold_of_facts_of_another_key_then_the_key_is_kept() -> None:
     some = facts(course())
     renamed = PatientFacts(key="other", receipts=some.receipts, decisions=())  # type: ignore[arg-type]
 
-    assert {one.patient_key for one in fold(renamed, gate=Gate()).dossiers} == {"other"}
+    assert {one.patient_key for one in fold(renamed, gate=gate()).dossiers} == {"other"}
 
 
 def test_fold_when_our_own_dose_unknown_comes_back_then_it_is_no_structure_set_of_the_plan() -> None:

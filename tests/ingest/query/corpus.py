@@ -13,10 +13,10 @@ from pydicom.uid import ExplicitVRLittleEndian
 from archive.assembly.fold import fold
 from archive.facts.receipts import Receipt, Source, patient_key
 from archive.facts.store import PatientFacts
-from archive.gate.gate import Gate
 from archive.reading.describe import describe
 from search.projection import documents
 from search.refresh import PatientFold
+from tests.factories import gate
 
 ROOT: Final = "1.2.826.0.1.3680043.10.7"
 CT: Final = "1.2.840.10008.5.1.4.1.1.2"
@@ -151,7 +151,7 @@ def folds(datasets: Iterable[Dataset]) -> Iterator[PatientFold]:
             PatientFacts(
                 key=patient_key(receipts[0].header.patient.identifier, ""), receipts=tuple(receipts), decisions=()
             ),
-            gate=Gate(),
+            gate=gate(),
         )
         assert record.key == key
         yield PatientFold(patient_key=record.key, version=record.version, documents=documents(record))
