@@ -12,6 +12,8 @@ from typing import Final
 
 from pydicom import Dataset, FileDataset, dcmread
 from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID
 
 from archive.assembly.courses import anchor, dossier_id
@@ -111,7 +113,7 @@ def _clean_file(body: bytes, transfer_syntax_uid: str, pseudonyms: Pseudonyms) -
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd values, which do not survive
         try:
-            dataset = dcmread(BytesIO(body), force=True)
+            dataset = _read(body, transfer_syntax_uid)
             _refuse_pictures_with_writing(dataset)
             deidentify(dataset, pseudonyms)
             return _written(dataset, transfer_syntax_uid)
@@ -121,22 +123,35 @@ def _clean_file(body: bytes, transfer_syntax_uid: str, pseudonyms: Pseudonyms) -
             raise _LeftOut(_UNREADABLE) from error
 
 
+def _read(body: bytes, transfer_syntax_uid: str) -> FileDataset:
+    """Read a file; one without a header is read as the archive knows that it is encoded, not as pydicom guesses."""
+    dataset = dcmread(BytesIO(body), force=True)
+    if dataset.file_meta.get("TransferSyntaxUID"):
+        return dataset
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = UID(transfer_syntax_uid)
+    header = DicomBytesIO()
+    header.write(b"\0" * 128 + b"DICM")
+    write_file_meta_info(header, meta, enforce_standard=False)
+    return dcmread(BytesIO(header.getvalue() + body))
+
+
 def _refuse_pictures_with_writing(dataset: Dataset) -> None:
     types = {str(one).upper() for one in dataset.get("ImageType") or ()}
     if str(dataset.get("BurnedInAnnotation", "")).upper() == "YES" or types & _PICTURES_OF_SCREENS:
         raise _LeftOut(_BURNED)
 
 
-def _written(dataset: Dataset, transfer_syntax_uid: str) -> bytes:
+def _written(dataset: FileDataset, transfer_syntax_uid: str) -> bytes:
     """Return a cleaned data set as a file with a header of its own."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     meta.TransferSyntaxUID = UID(transfer_syntax_uid)
     meta.ImplementationClassUID = UID(f"{UID_ROOT}.1")
-    cleaned = FileDataset("", dataset, preamble=b"\0" * 128, file_meta=meta)
+    dataset.file_meta, dataset.preamble = meta, b"\0" * 128
     target = BytesIO()
-    cleaned.save_as(target, enforce_file_format=True)
+    dataset.save_as(target, enforce_file_format=True)
     return target.getvalue()
 
 

@@ -112,7 +112,10 @@ def _told(path: Path, number: int) -> Dataset:
             setattr(told, keyword, value)
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = read.file_meta.TransferSyntaxUID
-    return FileDataset("", told, file_meta=meta, preamble=b"\0" * 128)
+    implicit, little = read.original_encoding
+    return FileDataset(
+        "", told, file_meta=meta, preamble=b"\0" * 128, is_implicit_VR=bool(implicit), is_little_endian=bool(little)
+    )
 
 
 def _directory(directory: FileSet, index: Path) -> bytes:
