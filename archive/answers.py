@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from archive.dates import parse_date
+from archive.facts.decisions import OpenDossier
 from archive.figures import digest_of
 from archive.headers import BeamHeader, GroupBeam, Identifier
 from archive.model import Dossier, Finding, Held, PatientRecord, Person, Phase, Plan, Target
@@ -23,6 +24,8 @@ def dossier_answer(dossier: Dossier) -> Json:
         "state": dossier.state.value,
         "version": dossier.version,
         "origin": dossier.origin,
+        "institution": dossier.institution or None,
+        "opened": [_opened(one) for one in dossier.opened],
         "outcome": dossier.outcome or None,
         "patient": person_answer(dossier.person),
         "intent": next((plan.header.intent for plan in dossier.plans if plan.header.intent), None),
@@ -88,6 +91,8 @@ def patient_answer(record: PatientRecord) -> Json:
     return {
         "key": record.key,
         "patient": person_answer(record.person),
+        "members": [{"key": one.key, "patient": person_answer(one.person)} for one in record.members],
+        "told_apart": list(record.told_apart),
         "dossiers": [dossier.id for dossier in record.dossiers],
         "unattached": [_held(held) for held in record.unattached],
         "findings": [finding_answer(finding) for finding in record.findings],
@@ -104,6 +109,16 @@ def sites_of(dossier: Dossier) -> list[str]:
     """Return what was treated: the sites the plans name, else the names of their targets."""
     named = _each_once(site for plan in dossier.plans for site in plan.header.sites)
     return named or _each_once(target.name for phase in dossier.phases for target in phase.targets)
+
+
+def _opened(told: OpenDossier) -> Json:
+    """Return what a person told of a course without a plan; its UID names the course where a plan's does else."""
+    return {
+        "uid": told.course_uid,
+        "label": told.label,
+        "first_date": iso_date(told.first_date),
+        "last_date": iso_date(told.last_date),
+    }
 
 
 def _identifier(identifier: Identifier) -> Json:

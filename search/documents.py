@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from archive.assembly.likeness import plain_id
 from search.errors import BadDocument
 from search.fields import FIELDS, FieldReader
 from search.kinds import Kind
@@ -137,11 +138,16 @@ def patient_document(body: Mapping[str, Any], *, patient_key: str, version: int)
     Parameters
     ----------
     body
-        ``patient {ids[] {value, issuer, kind}, name, names[], birth_date, sex}``; optional ``dossiers[]`` (ids).
+        ``patient {ids[] {value, issuer, kind}, name, names[], birth_date, sex}``; optional ``dossiers[]`` (ids),
+        ``findings[].code`` and ``members[].key``, the keys that are this person, found by their beginnings.
     """
     found = FieldReader(body)
     found.add_patient()
+    found.add_codes([patient_key, *found.at("members", "key")])
+    # 0012345 is found by 12345 too: a leading zero more or less is the commonest slip
+    found.add_words(plain_id(str(value)) for value in found.at("patient", "ids", "value"))
     found.add("dossier", whole, found.at("dossiers"))
+    found.add("finding", whole, found.at("findings", "code"))
     found.add_codes(found.at("dossiers"))
     return _document(found, body, patient_id(patient_key), Kind.PATIENT, patient_key, version)
 

@@ -99,9 +99,11 @@ class _Ownership:
         match decision.what:
             case Move(file_sha256s=digests, to_plan_uid=home, to_patient=to):
                 for content in {content for digest in digests for content in self._contents.get(digest, ())}:
-                    self.homes[content] = home
                     if to in keys:
                         self._moved[content] = to
+                    self.homes[content] = home
+                    if to is not None and not home:  # of another patient: there its references tell, as on arrival
+                        del self.homes[content]
             case Sealed(dossier=name) as seal:
                 holder, seals = self._holders.get(name, (self._holder(seal, decision), []))
                 self._holders[name] = (holder, [*seals, seal])

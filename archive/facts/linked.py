@@ -71,6 +71,17 @@ class PatientFacts:
         leads = self.leads
         return tuple(sorted(key for key, lead in leads.items() if lead == leads[self.key]))
 
+    @property
+    def decided_about_person(self) -> tuple[Decision, ...]:
+        """The decisions that lie under this person's own keys, in order: those a sealed dossier tells of."""
+        if not self.members:
+            return self.decisions
+        person = self.person
+        told = {
+            (one.number, one.signature) for member in self.members if member.key in person for one in member.decisions
+        }
+        return tuple(one for one in self.decisions if (one.number, one.signature) in told)
+
     def seen_from(self, key: PatientKey) -> "PatientFacts":
         """Return the same facts as they are told of another member."""
         return joined(key, self.members) if self.members else self

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from archive.assembly.belonging import belongings_of
 from archive.assembly.catalogue import distinct
-from archive.facts.decisions import Sealed
 from archive.facts.receipts import PatientKey, Receipt
-from archive.facts.store import FactStore
+from archive.facts.store import FactStore, PatientFacts
 from archive.model import Held
 from ingest.errors import BadIdentifier
 from ingest.retrieve.identifier import Level, Wanted
@@ -89,13 +89,13 @@ class Locator:
         return keys
 
     def _instances(self, key: PatientKey) -> _Folded:
-        names = self._facts.names(key)
+        facts = self._facts.read(key)
         with self._lock:
             known = self._folded.get(key)
-            if known is not None and known.names == names:
+            if known is not None and known.names == facts.names:
                 self._folded.move_to_end(key)
                 return known
-        folded = self._fold(names, key)
+        folded = _fold(facts)
         with self._lock:
             self._folded[key] = folded
             self._folded.move_to_end(key)
@@ -103,16 +103,16 @@ class Locator:
                 self._folded.popitem(last=False)
         return folded
 
-    def _fold(self, names: tuple[str, ...], key: PatientKey) -> _Folded:
-        seals = (decision.what for decision in self._facts.decisions(key))
-        sealed = frozenset(digest for seal in seals if isinstance(seal, Sealed) for digest in seal.file_sha256s)
-        receipts = (receipt for name in names for receipt in self._facts.receipts(name))
-        return _Folded(names=names, instances=distinct(receipts, sealed=sealed), sealed=sealed)
-
     def _one_of_each(self, found: Iterable[Held], keys: Iterable[PatientKey]) -> tuple[Held, ...]:
         """Of an instance that lies under several patients, as a conflict or sent under a wrong ID, choose one."""
         sealed = frozenset[str]().union(*(self._instances(key).sealed for key in keys))
         return distinct((one for held in found for one in (held.receipt, *held.others)), sealed=sealed)
+
+
+def _fold(facts: PatientFacts) -> _Folded:
+    own = belongings_of(facts)
+    sealed = frozenset(digest for seal in own.seals for digest in seal.file_sha256s)
+    return _Folded(names=facts.names, instances=distinct(own.receipts, sealed=sealed), sealed=sealed)
 
 
 def _is_dicom(held: Held) -> bool:
