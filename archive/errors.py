@@ -10,6 +10,7 @@ ArchiveError
 ├── SealBroken           a sealed dossier does not agree with its seal
 ├── KeyInUse             a process still signs with the key that is to be replaced
 ├── ChainBroken          the journal is not the unbroken chain it must be
+├── TooMuchDamage        more copies are damaged than are mended without a person
 └── BadRules             the department's file of gate rules can't be used
 """
 
@@ -95,3 +96,10 @@ class BadRules(ArchiveError):
 
     code = "LG-ARC-020"
     hint = "Mend the file that the setting gate.rules names; docs/administrator.md shows its tables."
+
+
+class TooMuchDamage(ArchiveError):
+    """More copies are damaged than are mended without a person: the cause may be at work still."""
+
+    code = "LG-ARC-030"
+    hint = "Find the cause first: a disk, a controller, a person. Then run `lastgate verify --repair`."

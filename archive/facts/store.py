@@ -131,7 +131,7 @@ class FactStore:
 
     def receipts(self, name: str) -> tuple[Receipt, ...]:
         """Return the receipts one of these objects holds; none if it holds a decision."""
-        found = self._content(name) if _is_named(name, "r-") else ()
+        found = self.content(name) if _is_named(name, "r-") else ()
         return tuple(one for one in found if isinstance(one, Receipt))
 
     def _linked(self, key: PatientKey, read: Callable[[PatientKey], PatientFacts]) -> PatientFacts:
@@ -161,7 +161,7 @@ class FactStore:
 
     def _alone(self, key: PatientKey, receipts: Callable[[str], tuple[Receipt, ...]]) -> PatientFacts:
         names = self.names(key)
-        decided = (one for name in names if _is_named(name, "d-") for one in self._content(name))
+        decided = (one for name in names if _is_named(name, "d-") for one in self.content(name))
         return PatientFacts(
             key=key,
             receipts=tuple(receipt for name in names if _is_named(name, "r-") for receipt in receipts(name)),
@@ -169,7 +169,7 @@ class FactStore:
             names=names,
         )
 
-    def _content(self, name: str) -> tuple[Receipt | Decision, ...]:
+    def content(self, name: str) -> tuple[Receipt | Decision, ...]:
         """Return what one fact object holds, read at most once while it is remembered."""
 
         def read() -> tuple[tuple[Receipt | Decision, ...], int]:

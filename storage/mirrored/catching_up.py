@@ -39,6 +39,8 @@ class CatchingUp:
     ----------
     pair
         The two stores.
+    is_ours
+        Whether a key belongs to this pair: one of the stores may hold what belongs to another pair as well.
     is_replaced
         Whether the document under a key may be replaced: of such the first store's state is right by definition.
     named_sha256
@@ -49,10 +51,12 @@ class CatchingUp:
         self,
         pair: MirroredStore,
         *,
+        is_ours: Callable[[str], bool] = lambda _key: True,
         is_replaced: Callable[[str], bool],
         named_sha256: Callable[[str], str | None],
     ) -> None:
         self._pair = pair
+        self._is_ours = is_ours
         self._is_replaced = is_replaced
         self._named_sha256 = named_sha256
 
@@ -77,6 +81,8 @@ class CatchingUp:
         for found in differences(self._pair.first, second):
             if is_over() or self._pair.second.peek() is None:
                 return
+            if not self._is_ours(found.key):
+                continue
             now = self._now(second, found.key)
             if now is None or self._pair.behind.holds(found.key):
                 continue

@@ -51,6 +51,10 @@ class MirroredStore:
         second = self.second.peek()
         return (self.first,) if second is None else (self.first, second)
 
+    def is_behind(self, key: str) -> bool:
+        """Return whether it is noted that the second store has not got the newest state of a key yet."""
+        return self.behind.holds(key)
+
     @property
     def capabilities(self) -> Capabilities:
         """What the first can do; locks are enforced only where both stores enforce them."""
