@@ -259,6 +259,7 @@ class Desk:
             file_sha256s=plan.file_sha256s,
             dossier_sha256=hashlib.sha256(plan.dossier_json.encode()).hexdigest(),
             version_ids=dict(version_ids),
+            paper_sha256s=plan.paper_sha256s,
             rules=plan.rules,
         )
         event = Event(act="seal", account=plan.account, subject={"dossier": plan.dossier, "version": plan.version})
