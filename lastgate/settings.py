@@ -158,6 +158,20 @@ class CommitmentPart(_Part):
     read_mb_per_s: Annotated[int, Field(ge=0)] = 100
 
 
+class SecondStoreSettings(_Part):
+    """A second store that holds a copy of everything, as `StoreSettings` describes one; ``off`` without one."""
+
+    kind: Literal["off", "filesystem", "s3"] = "off"
+    root: Path | None = None
+    endpoint_url: str = ""
+    region: str = "us-east-1"
+    bucket: str = "lastgate"
+    vault_bucket: str = "lastgate-vault"
+    access_key_file: Path | None = None
+    secret_key_file: Path | None = None
+    lock_mode: Literal["governance", "compliance"] = "governance"
+
+
 class StoreSettings(_Part):
     """Where bytes lie. With ``s3`` the vault has a bucket with Object Lock of its own.
 
@@ -165,6 +179,8 @@ class StoreSettings(_Part):
     ----------
     access_key_file, secret_key_file
         Files of mode 0400 that hold the credentials, never the settings themselves.
+    lock_mode
+        Of Object Lock in the vault's bucket: ``compliance`` can be undone by nobody, whatever happens.
     """
 
     kind: Literal["filesystem", "s3"] = "filesystem"
@@ -175,6 +191,74 @@ class StoreSettings(_Part):
     vault_bucket: str = "lastgate-vault"
     access_key_file: Path | None = None
     secret_key_file: Path | None = None
+    lock_mode: Literal["governance", "compliance"] = "governance"
+    second: SecondStoreSettings = SecondStoreSettings()
+
+
+class GateSettings(_Part):
+    """What the gate asks for.
+
+    Parameters
+    ----------
+    rules
+        TOML file with what the department asks for beyond, or otherwise than, the packs that come with the program.
+    """
+
+    rules: Path | None = None
+
+
+class FixitySettings(_Part):
+    """How the archive is read back in the background.
+
+    Parameters
+    ----------
+    days
+        Everything is read once within so many days; None for 30 where all stores are on local disks, else 90.
+    most_mb_per_s
+        It never reads faster; 0 for no limit.
+    repair
+        Whether damaged copies are mended at once.
+    most_repairs
+        After so many damaged copies in one round, or one `lastgate verify`, a person is asked.
+    """
+
+    days: Annotated[int | None, Field(ge=1, le=3650)] = None
+    most_mb_per_s: Annotated[int, Field(ge=0)] = 50
+    repair: bool = True
+    most_repairs: Annotated[int, Field(ge=1)] = 20
+
+
+class RetentionSettings(_Part):
+    """How long sealed dossiers are kept; see `archive.vault.retention`.
+
+    Parameters
+    ----------
+    preset
+        Whose terms hold.
+    years
+        The site's own least term after the last treatment; `retention_years` where it is not set.
+    """
+
+    preset: Literal["default", "china", "england", "germany", "site"] = "default"
+    years: Annotated[int, Field(ge=1, le=1000)] | None = None
+
+
+class SealSettings(_Part):
+    """What a seal bears beside its signature.
+
+    Parameters
+    ----------
+    timestamp_url
+        Of a time-stamping authority (RFC 3161); empty for none.
+    timestamp_authority
+        PEM file with the certificates that its tokens are checked against.
+    timestamp_required
+        Whether nothing is sealed while it is away.
+    """
+
+    timestamp_url: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
+    timestamp_authority: Path | None = None
+    timestamp_required: bool = False
 
 
 class IndexSettings(_Part):
@@ -185,6 +269,34 @@ class IndexSettings(_Part):
     name: str = "lastgate"
 
 
+def _mail_address(value: str) -> str:
+    if value and not re.fullmatch(r"[^@\s<>,;]+@[^@\s<>,;]+", value):
+        raise ValueError("a mail address is written as somebody@somewhere, without a name")
+    return value
+
+
+MailAddress = Annotated[str, AfterValidator(_mail_address)]
+
+
+class WorklistSettings(_Part):
+    """How those are asked who can mend what holds a dossier.
+
+    Parameters
+    ----------
+    silent_days
+        After so many days without treatment it is proposed to close a course.
+    sender
+        Address letters come from; a letter without one opens as a draft.
+    addresses
+        Addresses by name of machine or doctor, or by kind: ``machine``, ``planning``, ``imaging``, ``physicist``,
+        ``doctor``, ``file-manager``.
+    """
+
+    silent_days: Annotated[int, Field(ge=1, le=3650)] = 14
+    sender: MailAddress = ""
+    addresses: dict[str, MailAddress] = {}
+
+
 class Settings(_Part):
     """Everything a site can set; a value made in code reads neither file nor variables.
 
@@ -193,7 +305,9 @@ class Settings(_Part):
     home
         Folder of this node: spool, embedded index, keys, and the archive itself with the filesystem store.
     retention_years
-        How long a sealed dossier is locked; 30 is the longest term of the laws in docs/administrator.md.
+        The site's least term after the last treatment; so long the journal and certificates of disposal are locked.
+    intake_grace_days
+        So long after its seal the intake keeps its copy of an instance; ``off`` keeps it for good.
     spool_log_mb
         MB that each receiving process keeps to write over again and again (`ingest.spool.log`); 0 for none.
     acknowledge
@@ -209,8 +323,14 @@ class Settings(_Part):
     sending: SendingSettings = SendingSettings()
     commitment: CommitmentPart = CommitmentPart()
     store: StoreSettings = StoreSettings()
+    fixity: FixitySettings = FixitySettings()
+    gate: GateSettings = GateSettings()
     index: IndexSettings = IndexSettings()
+    worklist: WorklistSettings = WorklistSettings()
+    retention: RetentionSettings = RetentionSettings()
+    seal: SealSettings = SealSettings()
     retention_years: Annotated[int, Field(ge=1, le=1000)] = 30
+    intake_grace_days: Annotated[int | None, Field(ge=1, le=36_500), BeforeValidator(_off)] = 30
     spool_grace_s: Annotated[int, Field(ge=0)] = 86_400
     spool_log_mb: Annotated[int, Field(ge=0)] = 512
     acknowledge: Literal["spooled", "filed"] = "spooled"

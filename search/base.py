@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from search.query import Query
 
 
-INDEX_FORMAT: Final = 2
+INDEX_FORMAT: Final = 3
 """Grows whenever fields, tokens or sort keys change, so that an index is never read by rules it was not written by."""
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lastgate.cli import accounts, commitments, desk, dose, handover, intake, keeping, paper, sends
+from lastgate.cli import accounts, commitments, desk, dose, gate, handover, intake, keeping, paper, sends
 from lastgate.cli.console import BAD_INPUT, REFUSED, complain
 
 app = typer.Typer(
@@ -16,7 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (intake, sends, commitments, desk, dose, paper, keeping, handover):
+for module in (intake, sends, commitments, desk, gate, dose, paper, keeping, handover):
     module.register(app)
 app.add_typer(accounts.app, name="account")
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lastgate.cli.console import (
-    REFUSED,
     AsUser,
     JsonFlag,
     PasswordFile,
@@ -15,18 +14,16 @@ from lastgate.cli.console import (
     fractions,
     house,
     period,
-    print_cases,
     print_json,
     print_table,
     say,
     short,
     who,
 )
-from lastgate.cli.sends import send_case
+from lastgate.cli.gate import print_findings
 
 if TYPE_CHECKING:
     from archive.model import Dossier, Plan
-    from lastgate.wiring import House
 
 DossierName = Annotated[str, typer.Argument(help="Id of the dossier, or its beginning.", metavar="DOSSIER")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, in your words.")]
@@ -63,7 +60,7 @@ class Outcome(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (find, show, gate, close, sign, deliver, seal):
+    for command in (find, show, close, sign, deliver, seal):
         app.command()(command)
     app.command("choose-dose")(choose_dose)
 
@@ -164,75 +161,11 @@ def _print_dossier(body: dict[str, Any]) -> None:
     )
     for pause in body["interruptions"]:
         say(f"Interrupted from {pause['last_before']} to {pause['first_after']}: {pause['weekdays_missed']} weekdays")
-    _print_findings(body["findings"])
+    print_findings(body["findings"])
 
 
 def _gy(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.2f} Gy"
-
-
-def _print_findings(findings: list[dict[str, Any]]) -> None:
-    cases = [(f"{one['id']}  {_gravity(one)}", (one["message"], *_signed(one), one["fix"])) for one in findings]
-    print_cases("Findings", cases, empty="Nothing holds it at the gate.")
-
-
-def _gravity(finding: dict[str, Any]) -> str:
-    return str(finding["severity"]) if finding["blocks"] or finding["severity"] == "note" else "waived"
-
-
-def _signed(finding: dict[str, Any]) -> list[str]:
-    return [f"Signed by {one['account']} ({one['role']}): {one['reason']}" for one in finding["waivers"]]
-
-
-def gate(
-    dossier: Annotated[str, typer.Argument(help="Id of the dossier, or its beginning.", metavar="[DOSSIER]")] = "",
-    as_json: JsonFlag = False,
-) -> None:
-    """The work-list: what is missing; or the findings of one dossier."""
-    with house() as opened:
-        if dossier:
-            _gate_of_one(opened, dossier, as_json=as_json)
-            return
-        body = _worklist(opened)
-    if as_json:
-        print_json(body)
-        return
-    rows = [
-        (short(one["id"]), who(one["patient"]), period(one), one["state"], _counted(one["findings"]))
-        for one in body["dossiers"]
-    ]
-    print_table("At the gate", ("Dossier", "Patient", "Treated", "State", "Findings"), rows, empty="No dossier waits.")
-    loose = [(who(one["patient"]), [each["message"] for each in one["findings"]]) for one in body["unattached"]]
-    print_cases("Belongs to no course", loose)
-    print_cases("Quarantine", [(f"{one['name']}  {one['reason']}", (one["message"],)) for one in body["quarantine"]])
-    print_cases("Not sent", [send_case(one) for one in body["sends"]])
-
-
-def _gate_of_one(opened: "House", dossier: str, *, as_json: bool) -> None:
-    from archive.answers import finding_answer
-
-    _, found = opened.dossier(dossier)
-    findings = [finding_answer(finding) for finding in found.findings]
-    if as_json:
-        print_json({"id": found.id, "state": found.state.value, "findings": findings})
-    else:
-        say(f"Dossier {found.id}: {found.state.value}")
-        _print_findings(findings)
-    if any(finding.blocks for finding in found.findings):
-        raise typer.Exit(REFUSED)
-
-
-def _worklist(opened: "House") -> dict[str, Any]:
-    from lastgate.worklist import worklist
-
-    return worklist(opened)
-
-
-def _counted(findings: list[dict[str, Any]]) -> str:
-    blocking = [one["code"] for one in findings if one["blocks"]]
-    return ", ".join(
-        f"{code} x{blocking.count(code)}" if blocking.count(code) > 1 else code for code in dict.fromkeys(blocking)
-    )
 
 
 def close(
