@@ -4,7 +4,7 @@ Treatment records outweigh the sheet: of a fraction that both tell, the record
 counts, and the sheet only adds what no record tells.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from archive.desk.countersigning import is_countersigned
 from archive.facts.decisions import Decision, SheetFraction, Transcribe
@@ -19,6 +19,17 @@ def transcribed(decisions: Iterable[Decision]) -> dict[str, tuple[SheetFraction,
         for one in known
         if isinstance(one.what, Transcribe) and is_countersigned(one, known)
     }
+
+
+def unsigned(decisions: Iterable[Decision], uids: Collection[str]) -> tuple[tuple[int, Transcribe], ...]:
+    """Return the newest copy for each of these UIDs that nobody countersigned, with the number of its decision."""
+    known = sorted(decisions, key=lambda one: one.number)
+    newest = {
+        one.what.plan_uid: (one, one.what)
+        for one in known
+        if isinstance(one.what, Transcribe) and one.what.plan_uid in uids
+    }
+    return tuple((one.number, copy) for one, copy in newest.values() if not is_countersigned(one, known))
 
 
 def with_sheet(

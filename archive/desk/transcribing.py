@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from archive.dates import parse_date
 from archive.desk.accounts import Account
-from archive.desk.countersigning import countersign_of, is_countersigned, named_decision, refuse_countersigning
+from archive.desk.countersigning import countersign_of, named_decision, refuse_countersigning
 from archive.desk.desk import Desk
 from archive.errors import NotFound, Refused
 from archive.facts.decisions import Decision, SheetFraction, Transcribe
@@ -51,16 +51,6 @@ class TranscribingDesk:
         subject = {"dossier": dossier.id, "plan": act.plan_uid, "fractions": len(act.fractions)}
         event = Event(act="transcribe", account=account.name, subject=subject)
         return self.desk.settle(key, act, account=account, event=event, seen=facts)
-
-    def waiting(self, key: PatientKey, name: str) -> tuple[Decision, ...]:
-        """Return the copies of a dossier's sheets that nobody countersigned yet, the newest of each plan."""
-        facts, dossier = self.desk.looked_up(key, name)
-        newest = {
-            one.what.plan_uid: one
-            for one in facts.decisions
-            if isinstance(one.what, Transcribe) and one.what.plan_uid in dossier.plan_uids
-        }
-        return tuple(one for one in newest.values() if not is_countersigned(one, facts.decisions))
 
     def countersign(self, key: PatientKey, name: str, number: int, *, account: Account) -> Dossier:
         """Sign as the second person that a copy agrees with its sheet, and return the dossier as it reads now.

@@ -14,6 +14,7 @@ from archive.facts.decisions import Decision, Waive
 from archive.gate.agreement import AGREEMENT_RULES
 from archive.gate.binding import standard_rulebook
 from archive.gate.content import CONTENT_RULES
+from archive.gate.corrected import CORRECTED_RULES
 from archive.gate.demands import Demands
 from archive.gate.evidence import EVIDENCE_RULES
 from archive.gate.order import ORDER_RULES
@@ -35,6 +36,7 @@ RULES: tuple[Rule, ...] = (
     *ORDER_RULES,
     *EVIDENCE_RULES,
     *SUMMARY_RULES,
+    *CORRECTED_RULES,
 )
 """All rules, whichever codes a pack asks for."""
 

@@ -140,7 +140,8 @@ def _meterset(code: str, plan: Plan, fraction: Fraction, ratio: float) -> Raised
 def metersets_unknown(dossier: Dossier, _: Surroundings) -> Iterator[Raised]:
     """A fraction whose planned or delivered meterset nobody tells can't be called whole."""
     for plan in delivered(dossier):
-        vague = [one for one in plan.fractions if not (one.planned_metersets and one.delivered_metersets)]
+        recorded = (one for one in plan.fractions if one.record_uids)  # a treatment sheet tells no metersets
+        vague = [one for one in recorded if not (one.planned_metersets and one.delivered_metersets)]
         if vague and plan.modality != "brachy":
             params = {"label": label_of(plan), "count": len(vague)}
             uids = tuple(dict.fromkeys(uid for one in vague for uid in one.record_uids))
