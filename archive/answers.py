@@ -23,6 +23,7 @@ def dossier_answer(dossier: Dossier) -> Json:
         "aliases": list(dossier.aliases),
         "state": dossier.state.value,
         "version": dossier.version,
+        "rules": {"number": dossier.rules.number, "sha256": dossier.rules.sha256},
         "origin": dossier.origin,
         "institution": dossier.institution or None,
         "opened": [_opened(one) for one in dossier.opened],
