@@ -15,7 +15,7 @@ CODES: Final = (
 )
 """What is done, as it stands in (0012,0064): code value and meaning, of the scheme DCM (PS3.16 CID 7050)."""
 
-METHOD: Final = "PS3.15 2026c Basic Application Confidentiality Profile, texts cleaned, dates shifted"
+METHOD: Final = "PS3.15 2026c Basic Profile, texts cleaned, dates shifted"
 """What is done, as it stands in (0012,0063)."""
 
 

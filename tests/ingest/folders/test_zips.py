@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ingest.folders.import_folder import ImportLimits
 from ingest.folders.zips import ZipLimits
 from tests.ingest.conftest import House
 from tests.ingest.datasets import dataset, part10
@@ -167,4 +168,4 @@ def test_import_when_an_archive_holds_too_much_then_it_is_refused_whole(
 ) -> None:
     path = archive(tmp_path / "big.zip", {"a.dcm": ONE, "b.dcm": ONE})
 
-    assert house.take(path, zip_limits=limits).counts == {"refused": 1}
+    assert house.take(path, limits=ImportLimits(archives=limits)).counts == {"refused": 1}
