@@ -31,7 +31,7 @@ from archive.journal.journal import Event
 from archive.model import Dossier, DossierState
 from ingest.retrieve.sender import Peer, Sent, send
 from lastgate.composing import compose_patient
-from lastgate.papers import print_summary
+from lastgate.papers import print_summary, release_summary
 from lastgate.reception import receiving
 from lastgate.sample import Department, SamplePatient, write_department
 from lastgate.sample.texts import course_text, department_text
@@ -213,7 +213,7 @@ class _Demo:
                     self.out.print(f"     - {finding['message']}", soft_wrap=True)
 
     def settle(self, course: _Course) -> _Course:
-        """Enter, close, sign and seal what can be; an incomplete dossier stays at the gate."""
+        """Enter, close, sign, release and seal what can be; an incomplete dossier stays at the gate."""
         dossier, desk, doctor = course.dossier, self.house.desk, self.accounts["doctor"]
         text = course_text(course.name)
         if dossier.state is DossierState.SEALED or text is None:
@@ -225,16 +225,24 @@ class _Demo:
         if dossier.close is None:
             end = Close(plan_uids=(), outcome="completed", last_date=dossier.last_fraction)
             dossier = desk.close(course.key, dossier.id, end, account=doctor)
-        for finding in [one for one in dossier.findings if one.blocks]:
+        for finding in [one for one in dossier.findings if one.blocks and one.code != "SUMMARY-MISSING"]:
             role = next((role for role in _ROLES if role in finding.waivable_by), None)
             if role:
                 reason = "Sample: seen and found in order."
                 desk.waive(course.key, dossier.id, finding.id, reason=reason, account=self.accounts[role])
-        dossier = desk.dossier(course.key, dossier.id)
+        dossier = self.release(course, desk.dossier(course.key, dossier.id))
         if dossier.state is DossierState.READY:
             with self.out.status(f"Sealing {course.name} ..."):
                 dossier = desk.seal(course.key, dossier.id, account=self.accounts["file-manager"])
         return replace(course, dossier=dossier)
+
+    def release(self, course: _Course, dossier: Dossier) -> Dossier:
+        """Release the summary of a course that nothing else holds, so that it is sealed with the rest."""
+        if dossier.released or any(one.blocks and one.code != "SUMMARY-MISSING" for one in dossier.findings):
+            return dossier
+        record = self.house.desk.record(course.key)
+        with self.out.status(f"Releasing the summary of {course.name} ..."):
+            return release_summary(self.house, record, dossier, account=self.accounts["doctor"], created=PAPER_DATE)
 
     def print_papers(self, courses: Sequence[_Course]) -> dict[str, str]:
         """Print the newest sealed course of each patient, the paper that person goes home with."""
