@@ -8,6 +8,7 @@ ArchiveError
 ├── Ambiguous            the name fits more than one
 ├── Refused              the act is not allowed in this state, or not for this role
 ├── SealBroken           a sealed dossier does not agree with its seal
+├── StampMissing         no time-stamp can be had, though the settings require one
 ├── KeyInUse             a process still signs with the key that is to be replaced
 ├── ChainBroken          the journal is not the unbroken chain it must be
 ├── TooMuchDamage        more copies are damaged than are mended without a person
@@ -103,3 +104,10 @@ class TooMuchDamage(ArchiveError):
 
     code = "LG-ARC-030"
     hint = "Find the cause first: a disk, a controller, a person. Then run `lastgate verify --repair`."
+
+
+class StampMissing(ArchiveError):
+    """No time-stamp can be had, though the settings require one."""
+
+    code = "LG-ARC-031"
+    hint = "Nothing was sealed. Try again when the authority answers, or set seal.timestamp_required = false."

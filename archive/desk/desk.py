@@ -14,7 +14,8 @@ from archive.assembly.courses import CourseRules
 from archive.assembly.disposed import fold_standing
 from archive.dates import parse_date
 from archive.desk.accounts import RETENTION_OFFICER, Account
-from archive.errors import Ambiguous, FactClash, NotFound, Refused
+from archive.desk.naming import pick, pick_finding, refuse_role
+from archive.errors import FactClash, NotFound, Refused
 from archive.facts.decisions import (
     Act,
     ChooseDose,
@@ -40,7 +41,7 @@ from archive.model import Dossier, DossierState, Finding, PatientRecord, Severit
 from archive.signing.acts import signed_body
 from archive.signing.signing import SigningKey
 from archive.vault.retention import hold_of
-from archive.vault.seal import sealing_plan
+from archive.vault.seal import sealing_plan, with_stamp
 from archive.vault.vault import SealingPlan, Vault
 
 _NEVER_STORED = timedelta(days=1)
@@ -101,12 +102,12 @@ class Desk:
         NotFound, Ambiguous
             No dossier, or several, begin so.
         """
-        return _pick(self.record(key), name)
+        return pick(self.record(key), name)
 
     def looked_up(self, key: PatientKey, name: str) -> tuple[PatientFacts, Dossier]:
         """Return a patient's dossier with the facts it was folded from; raises what `dossier` does."""
         facts = self.facts.read(key)
-        return facts, _pick(self.fold(facts), name)
+        return facts, pick(self.fold(facts), name)
 
     def waive(self, key: PatientKey, name: str, finding_id: str, *, reason: str, account: Account) -> Finding:
         """Sign that a finding may stand, and return it as it reads now.
@@ -119,7 +120,7 @@ class Desk:
             Somebody else settled something while this person was looking.
         """
         facts, dossier = self.looked_up(key, name)
-        finding = _pick_finding(dossier, finding_id)
+        finding = pick_finding(dossier, finding_id)
         _refuse_waiver(finding, reason, account)
         act = Waive(
             code=finding.code,
@@ -131,7 +132,7 @@ class Desk:
         )
         event = Event(act="sign", account=account.name, subject=_named(dossier, finding))
         self.settle(key, act, account=account, event=event, seen=facts)
-        return _pick_finding(self.dossier(key, dossier.id), finding.id)
+        return pick_finding(self.dossier(key, dossier.id), finding.id)
 
     def close(self, key: PatientKey, name: str, act: Close, *, account: Account) -> Dossier:
         """State that a course has ended; `act` needs no plan UIDs, they are those of the dossier.
@@ -191,7 +192,7 @@ class Desk:
         SealBroken
             The vault holds another version than the facts tell.
         """
-        _refuse_role(account, _CLINICAL, "seal")
+        refuse_role(account, _CLINICAL, "seal")
         if self._finish_begun(key, self.dossier(key, name)):
             dossier = self.dossier(key, name)
             if not dossier.awaits_addendum:
@@ -209,7 +210,8 @@ class Desk:
             heads=self.journal.heads(),
             key=self.key,
         )
-        self.finish(key, self.vault.settle(plan), dossier)
+        stamp = self.vault.stamp(plan)
+        self.finish(key, self.vault.settle(with_stamp(plan, stamp) if stamp else plan), dossier)
         return self.dossier(key, dossier.id)
 
     def resume(self) -> int:
@@ -245,7 +247,8 @@ class Desk:
         facts = self.facts.read(key)
         if not _is_recorded(plan, facts):
             until = self.retain(dossier, facts.decisions, plan.made_at.date())
-            version_ids = self.vault.carry_out(plan, retain_until=until)
+            sealed_in = tuple(dict.fromkeys(seal.dossier for seal in standing_seals(facts.decisions)))
+            version_ids = self.vault.carry_out(plan, retain_until=until, sealed_in=sealed_in)
             if hold_of(dossier, facts.decisions):
                 self.vault.hold(plan.dossier, is_held=True)
             self._record(key, plan, version_ids)
@@ -262,7 +265,10 @@ class Desk:
             paper_sha256s=plan.paper_sha256s,
             rules=plan.rules,
         )
-        event = Event(act="seal", account=plan.account, subject={"dossier": plan.dossier, "version": plan.version})
+        subject: dict[str, object] = {"dossier": plan.dossier, "version": plan.version}
+        if plan.timestamp_problem:
+            subject["no_timestamp"] = plan.timestamp_problem
+        event = Event(act="seal", account=plan.account, subject=subject)
         self.note(
             key,
             act,
@@ -289,7 +295,7 @@ class Desk:
         FactClash
             Somebody else settled something about this patient since.
         """
-        _refuse_role(account, _MAY_SETTLE.get(type(act), _CLINICAL), act.act)
+        refuse_role(account, _MAY_SETTLE.get(type(act), _CLINICAL), act.act)
         facts = self.facts.read(key) if seen is None else seen
         return self._store(key, act, facts, name=account.name, role=account.role, event=event)
 
@@ -357,32 +363,6 @@ class Desk:
 def _is_recorded(plan: SealingPlan, facts: PatientFacts) -> bool:
     seals = standing_seals(facts.decisions)
     return any(one.dossier == plan.dossier and one.version == plan.version for one in seals)
-
-
-def _pick(record: PatientRecord, name: str) -> Dossier:
-    fitting = [one for one in record.dossiers if any(known.startswith(name) for known in (one.id, *one.aliases))]
-    if not fitting:
-        raise NotFound(f"There is no dossier {name!r}")
-    if len(fitting) > 1:
-        raise Ambiguous(f"{name!r} fits {len(fitting)} dossiers")
-    return fitting[0]
-
-
-def _pick_finding(dossier: Dossier, name: str) -> Finding:
-    """Return a finding by its id, or by its code where there is only one of it."""
-    fitting = [one for one in dossier.findings if one.id == name]
-    fitting = fitting or [one for one in dossier.findings if one.code == name]
-    if not fitting:
-        raise NotFound(f"The dossier has no finding {name!r}", hint="Run `lastgate gate DOSSIER` to see what it has.")
-    if len(fitting) > 1:
-        raise Ambiguous(f"There are {len(fitting)} findings {name}", hint="Name it with its ending, as gate shows.")
-    return fitting[0]
-
-
-def _refuse_role(account: Account, allowed: frozenset[str], doing: str) -> None:
-    if account.role not in allowed:
-        hint = f"Ask a {' or a '.join(sorted(allowed))}."
-        raise Refused(f"{account.name!r} is {account.role} and may not {doing.replace('-', ' ')}", hint=hint)
 
 
 def _refuse_waiver(finding: Finding, reason: str, account: Account) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from archive.signing.keys import KeyRing
+from archive.signing.timestamps import TimeStamps
 from archive.vault import ocfl, proof
 from archive.vault.ocfl import Inventory
 from archive.vault.proof import SEAL_FORMAT, parsed_inventory
@@ -65,6 +66,8 @@ class Fixity:
         dossier.json names files by SHA-256, so a routine check proves as much without it.
     pool
         Reads several files of a dossier at once; None reads one after the other.
+    stamps
+        Checks time-stamps; None leaves them to others.
     """
 
     def __init__(
@@ -75,12 +78,14 @@ class Fixity:
         underway: Callable[[str, str], bool] = lambda _dossier, _version: False,
         full: bool = True,
         pool: Executor | None = None,
+        stamps: TimeStamps | None = None,
     ) -> None:
         self._locked = locked
         self._keys = keys
         self._underway = underway
         self._full = full
         self._pool = pool
+        self._stamps = stamps
 
     def problems(self, dossier: str) -> Iterator[str]:
         """Yield what is wrong with a sealed dossier; nothing if it is whole."""
@@ -182,6 +187,13 @@ class Fixity:
             dossier, version, told=told, seal=seal, inventory=inventory, keys=self._keys
         ):
             yield _flaw("forged", place, problem)
+        if int(version[1:]) > 1:
+            earlier = ocfl.logical_paths(inventory, f"v{int(version[1:]) - 1}").get(proof.SEAL, "")
+            for problem in proof.order_problems(version, seal, read.get(earlier)):
+                yield _flaw("forged", place, problem)
+        if proof.STAMP in paths and self._stamps is not None:
+            for problem in proof.stamp_problems(version, seal, read.get(paths[proof.STAMP]), self._stamps):
+                yield _flaw("forged", paths[proof.STAMP], problem)
 
 
 class _OwnFiles:

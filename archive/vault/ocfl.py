@@ -111,6 +111,23 @@ def next_inventory(
     }
 
 
+def with_file(inventory: Inventory, file: ContentFile) -> Inventory:
+    """Return the inventory with one more file in its newest version."""
+    head = inventory["head"]
+    place = f"{head}/content/{file.path}"
+    version = inventory["versions"][head]
+    state = {**version["state"], file.sha512: [*version["state"].get(file.sha512, []), file.path]}
+    if file.sha512 in inventory["manifest"]:  # the same bytes stand there already
+        return {**inventory, "versions": {**inventory["versions"], head: {**version, "state": state}}}
+    short = inventory["fixity"]["sha256"]
+    return {
+        **inventory,
+        "manifest": {**inventory["manifest"], file.sha512: [place]},
+        "fixity": {"sha256": {**short, file.sha256: [*short.get(file.sha256, []), place]}},
+        "versions": {**inventory["versions"], head: {**version, "state": state}},
+    }
+
+
 def encode(inventory: Inventory) -> bytes:
     """Return an inventory as the bytes that are stored."""
     return _json(inventory)

@@ -6,17 +6,23 @@ Pure over the bytes of these three files; whose a key is, the ring of keys tells
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from archive.signing.keys import KeyRing
 from archive.signing.signing import is_signed
+from archive.signing.timestamps import TimeStamps
 from archive.vault import ocfl
 from archive.vault.ocfl import Inventory
 
 SEAL_FORMAT: Final = "lastgate/seal/1"
 DOSSIER: Final = "dossier.json"
 SEAL: Final = "seal.json"
+STAMP: Final = "seal.tsr"
+
+
+_ZONES: Final = timedelta(days=1)
+"""Days of treatment are the site's, a seal's is that of UTC."""
 
 
 def parsed(body: bytes | None) -> dict[str, Any] | None:
@@ -71,6 +77,39 @@ def version_problems(
         yield f"the seal of {version} was made over another dossier.json"
     if told_files(told) != _held_files(inventory, version):
         yield f"the dossier.json of {version} names other files than the inventory"
+    yield from _date_problems(document, told, version)
+
+
+def _date_problems(seal: Mapping[str, Any], told: bytes, version: str) -> Iterator[str]:
+    """Yield why a seal can't have been made when it says: it would be older than what it seals."""
+    try:
+        made_on = datetime.fromisoformat(str(seal.get("made_at"))).date()
+        last = date.fromisoformat(str((parsed(told) or {}).get("last_fraction")))
+    except ValueError:
+        return
+    if made_on + _ZONES < last:
+        yield f"the seal of {version} is dated {made_on}, before the last fraction of {last}"
+
+
+def order_problems(version: str, seal: bytes | None, before: bytes | None) -> Iterator[str]:
+    """Yield why a version can't follow the one before it: its seal is dated earlier."""
+    try:
+        made_at, earlier = (datetime.fromisoformat(str((parsed(one) or {}).get("made_at"))) for one in (seal, before))
+        is_earlier = made_at < earlier
+    except (ValueError, TypeError):  # told of already
+        return
+    if is_earlier:
+        yield f"the seal of {version} is dated before the one it follows"
+
+
+def stamp_problems(version: str, seal: bytes | None, token: bytes | None, stamps: TimeStamps) -> Iterator[str]:
+    """Yield why the time-stamp of a version does not prove when its seal was made."""
+    if seal is None or token is None:
+        yield f"the time-stamp of {version} can't be read"
+        return
+    problem = stamps.problem(seal, token)
+    if problem:
+        yield f"the time-stamp of {version} is no stamp of its seal: {problem}"
 
 
 def _signature_problems(seal: Mapping[str, Any], version: str, keys: KeyRing) -> Iterator[str]:
@@ -103,4 +142,4 @@ def told_files(dossier_json: bytes) -> dict[str, str] | None:
 def _held_files(inventory: Inventory, version: str) -> Mapping[str, str]:
     digests = ocfl.content_paths(inventory)
     paths = ocfl.logical_paths(inventory, version)
-    return {path: digests[at][1] for path, at in paths.items() if path not in {DOSSIER, SEAL}}
+    return {path: digests[at][1] for path, at in paths.items() if path not in {DOSSIER, SEAL, STAMP}}

@@ -1,23 +1,29 @@
 """Makes the plan of a seal: what goes into the vault, under which names, signed by whom."""
 
+import base64
 import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from archive.answers import dossier_answer
+from archive.dates import parse_date
 from archive.errors import Refused, SealBroken
 from archive.facts.decisions import DECISION, Decision, Paper
 from archive.facts.receipts import RECEIPT, sharing
 from archive.headers import InstanceKind
 from archive.model import Dossier, DossierState, Held
 from archive.signing.signing import SigningKey
-from archive.vault import ocfl
+from archive.signing.timestamps import Stamp
+from archive.vault import ocfl, proof
 from archive.vault.ocfl import ContentFile, Inventory
 from archive.vault.vault import SealingPlan, SourceFile, seal_body
+
+_ZONES = timedelta(days=1)
+"""Days of treatment are the site's, a seal's is that of UTC."""
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
@@ -66,13 +72,14 @@ def sealing_plan(
     Raises
     ------
     Refused
-        The dossier is not ready, or nothing came since it was sealed.
+        The dossier is not ready, nothing came since it was sealed, or the clock was set back.
     SealBroken
         The vault holds another version than the facts tell.
     """
     _refuse_unless_sealable(dossier)
     if (before["head"] if before else "v0") != f"v{dossier.version}":
         raise SealBroken(f"The facts tell of version {dossier.version}, the vault holds {before and before['head']}")
+    _refuse_by_the_clock(dossier, before, made_at)
     version = dossier.version + 1
     held = (*dossier.instances, *dossier.late)
     new = held if before is None else dossier.late
@@ -112,7 +119,32 @@ def sealing_plan(
     )
 
 
+def with_stamp(plan: SealingPlan, stamp: Stamp) -> SealingPlan:
+    """Return the plan with what a time-stamping authority answered about its seal.json."""
+    if not stamp.token:
+        return replace(plan, timestamp_problem=stamp.problem)
+    inventory = ocfl.with_file(json.loads(plan.inventory), _own_file(proof.STAMP, stamp.token))
+    return replace(plan, inventory=ocfl.encode(inventory).decode(), timestamp=base64.b64encode(stamp.token).decode())
+
+
+def _refuse_by_the_clock(dossier: Dossier, before: Inventory | None, made_at: datetime) -> None:
+    """Refuse a seal that would be dated before what it seals: the node's clock was set back, or a record is wrong."""
+    last = parse_date(dossier.last_fraction)
+    if last is not None and made_at.date() + _ZONES < last:
+        raise Refused(
+            f"The node's clock says {made_at.date()}, and the last fraction was given on {last}",
+            hint="Set the clock right, or have the date of the record corrected at the machine.",
+        )
+    if before is not None and made_at < datetime.fromisoformat(before["versions"][before["head"]]["created"]):
+        raise Refused(
+            f"The node's clock says {made_at:%Y-%m-%d %H:%M}, before version {before['head']} was sealed",
+            hint="Set the clock right: a seal must not be dated before the one it follows.",
+        )
+
+
 def _refuse_unless_sealable(dossier: Dossier) -> None:
+    if dossier.state is DossierState.DISPOSED:
+        raise Refused("The dossier was disposed of", hint="What arrives anew of it becomes a new one.")
     if dossier.state is DossierState.OPEN:
         blocking = [finding.id for finding in dossier.findings if finding.blocks]
         raise Refused(
@@ -130,7 +162,6 @@ def _dossier_json(
         **dossier_answer(dossier),
         "version": version,
         "state": DossierState.SEALED.value,
-        "rules": asdict(dossier.rules),
         "files": [
             {"path": place_of(one), "receipt": RECEIPT.dump_python(receipt, mode="json", exclude_defaults=True)}
             for one, receipt in zip(held, sharing(one.receipt for one in held), strict=True)

@@ -7,9 +7,10 @@ root inventory, and for the first version the declaration last. Until that
 stands the dossier is not sealed.
 """
 
+import base64
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from pydantic import TypeAdapter
 from archive.errors import NotFound
 from archive.facts.receipts import PatientKey
 from archive.signing.keys import KeyRing
-from archive.vault import ocfl
+from archive.signing.timestamps import Stamp, TimeStamps
+from archive.vault import ocfl, proof
 from archive.vault.disposal import Disposals
 from archive.vault.fixity import SEAL_FORMAT, Fixity
 from archive.vault.locking import hold_object, lock_object, lock_root
@@ -40,6 +42,7 @@ radiotherapy department kept of one course of one patient. No program is needed 
   v1/content/dicom/...      the DICOM files, byte for byte as received, by series and SOP Instance UID
   v1/content/documents/...  papers and other files
   v1/content/seal.json      who sealed it and when, with an Ed25519 signature over the digest of dossier.json
+  v1/content/seal.tsr       where there is one: a time-stamp of an authority over seal.json (RFC 3161, openssl ts)
   inventory.json            the SHA-512 digest of every file; inventory.json.sha512 is the digest of that file
 
 Folders v2, v3, ... hold what was added later; inventory.json says which files make up each version.
@@ -70,6 +73,8 @@ class SealingPlan:
         The finished files as text.
     copies
         Content files that are copied: instances from the intake, the papers of the summary from where they were put.
+    timestamp, timestamp_problem
+        The time-stamp over seal.json (base64 of its DER), or why there is none although one was asked for.
     """
 
     format: Literal["lastgate/sealing/1"] = "lastgate/sealing/1"
@@ -87,6 +92,8 @@ class SealingPlan:
     copies: tuple[SourceFile, ...]
     paper_sha256s: tuple[str, ...] = ()
     rules: int = 0
+    timestamp: str = ""
+    timestamp_problem: str = ""
 
 
 _PLAN = TypeAdapter(SealingPlan)
@@ -104,11 +111,26 @@ class Vault:
         Store of the intake, of the sealing plans and of the nodes' public keys.
     locked
         Store of the vault itself, with Object Lock where there is one.
+    stamps
+        Has seals time-stamped and checks that; None where the site has no authority.
     """
 
-    def __init__(self, *, work: ObjectStore, locked: ObjectStore) -> None:
+    def __init__(self, *, work: ObjectStore, locked: ObjectStore, stamps: TimeStamps | None = None) -> None:
         self._work = work
         self._locked = locked
+        self._stamps = stamps
+
+    def stamp(self, plan: SealingPlan) -> Stamp | None:
+        """Have the seal of a plan time-stamped; None where nobody is asked.
+
+        Raises
+        ------
+        StampMissing
+            The authority gave none and one is required.
+        """
+        if self._stamps is None or not self._stamps.is_asked:
+            return None
+        return self._stamps.stamp(plan.seal_json.encode())
 
     def settle(self, plan: SealingPlan) -> SealingPlan:
         """Put the plan of a seal unless somebody was quicker, and return the plan that counts."""
@@ -141,8 +163,17 @@ class Vault:
         """Note that a seal stands in the vault and in the facts, so that no start looks at it again."""
         put_document(self._work, f"sealing/{plan.dossier}/v{plan.version}{_RECORDED}", b"recorded\n")
 
-    def carry_out(self, plan: SealingPlan, *, retain_until: datetime | None) -> dict[str, str]:
+    def carry_out(
+        self, plan: SealingPlan, *, retain_until: datetime | None, sealed_in: Iterable[str] = ()
+    ) -> dict[str, str]:
         """Bring a seal to its end and return the store's version ids of the files it wrote, by path in the object.
+
+        Parameters
+        ----------
+        retain_until
+            So long all files of the dossier are locked at least; None where nothing is locked.
+        sealed_in
+            Other dossiers that may hold what the intake has let go of.
 
         Raises
         ------
@@ -159,9 +190,7 @@ class Vault:
             path = f"{number}/content/{file.path}"
             if path not in digests:  # the same bytes stand here under another name: OCFL keeps one of them
                 continue
-            written[path] = self._locked.copy_if_absent(
-                file.source_key, f"{folder}/{path}", sha256=file.sha256, source=self._work
-            )
+            written[path] = self._copied(file, f"{folder}/{path}", sealed_in)
             sha512 = read_back(self._locked, f"{folder}/{path}", sha256=file.sha256, size_bytes=file.size_bytes)
             if sha512 != digests[path][0]:
                 raise DigestMismatch(f"{folder}/{path} does not have the SHA-512 its receipt tells")
@@ -171,6 +200,8 @@ class Vault:
             f"{number}/{ocfl.INVENTORY}": inventory,
             f"{number}/{ocfl.SIDECAR}": ocfl.sidecar(inventory),
         }
+        if plan.timestamp:
+            own[f"{number}/content/{proof.STAMP}"] = base64.b64decode(plan.timestamp)
         for path, body in own.items():
             written[path] = put_document(self._locked, f"{folder}/{path}", body)
         if retain_until is not None:  # files of earlier versions too: an addendum may lengthen how long all is kept
@@ -179,6 +210,18 @@ class Vault:
         if retain_until is not None:
             lock_root(self._locked, plan.dossier, retain_until)
         return {path: version.version_id for path, version in written.items() if version.version_id}
+
+    def _copied(self, file: SourceFile, key: str, sealed_in: Iterable[str]) -> Version:
+        """Copy a file from where it was received; from another sealed dossier where the intake let it go or rotted."""
+        try:
+            return self._locked.copy_if_absent(file.source_key, key, sha256=file.sha256, source=self._work)
+        except (ObjectMissing, DigestMismatch):
+            for dossier in sealed_in:
+                inventory = self.inventory(dossier)
+                for path in inventory["fixity"]["sha256"].get(file.sha256, ()) if inventory else ():
+                    source_key = f"{ocfl.object_folder(dossier)}/{path}"
+                    return self._locked.copy_if_absent(source_key, key, sha256=file.sha256)
+            raise
 
     @property
     def disposals(self) -> Disposals:
@@ -237,7 +280,9 @@ class Vault:
 
     def fixity(self, replica: ObjectStore, *, full: bool = True, pool: Executor | None = None) -> Fixity:
         """Return what checks the copies of dossiers in one of the stores of the vault; see `Fixity`."""
-        return Fixity(replica, KeyRing(self._work), underway=self.is_underway, full=full, pool=pool)
+        return Fixity(
+            replica, KeyRing(self._work), underway=self.is_underway, full=full, pool=pool, stamps=self._stamps
+        )
 
     def is_underway(self, dossier: str, version: str) -> bool:
         """Return whether the seal of a version, such as ``v2``, was ever begun."""
