@@ -20,7 +20,7 @@ from archive.gate.evidence import EVIDENCE_RULES
 from archive.gate.order import ORDER_RULES
 from archive.gate.papers import PAPER_RULES
 from archive.gate.raised import Changes, Raised, Rule, Surroundings, Term
-from archive.gate.rulebook import Demand, Rulebook, StoredRules
+from archive.gate.rulebook import Demand, StoredRules
 from archive.gate.summary import SUMMARY_RULES
 from archive.gate.treatment import DELIVERY_RULES
 from archive.gate.volumes import VOLUME_RULES
@@ -93,7 +93,7 @@ class Gate:
         days = {held.uid: held.receipt.received_at.date() for held in (*dossier.instances, *dossier.late)}
         first = min(days.values(), default=None)
         signed = _Signed(surroundings.decisions, frozenset(dossier.plan_uids))
-        rulebook = self._rulebook_of(dossier)
+        rulebook = self.rules_for(dossier).rulebook
         demands = Demands.on(dossier.plans, rulebook)
         words = words_with(rulebook.requirements)
         findings = []
@@ -107,12 +107,15 @@ class Gate:
                 findings.append(signed.waive(self._in_words(raised, code, since)))
         return tuple(sorted(findings, key=_order))
 
-    def _rulebook_of(self, dossier: Dossier) -> Rulebook:
-        rules, _ = self._known.get(dossier.rules.number, self._known[self.rules.number])
-        return rules.rulebook
+    def rules_for(self, dossier: Dossier) -> StoredRules:
+        """Return the rules that judge a dossier, as `mark_for` named them when it was folded."""
+        return self._known.get(dossier.rules.number, self._known[self.rules.number])[0]
 
     def of_patient(self, person: Person, unattached: Sequence[Held]) -> tuple[Finding, ...]:
-        """Return the findings of a patient as a whole: what belongs to no course, or to nobody."""
+        """Return the findings of a patient as a whole: what belongs to no course, or to nobody.
+
+        No pack has a say in them, as no course was treated with anything.
+        """
         if not unattached:
             return ()
         kinds = ", ".join(sorted({held.header.modality or held.kind.value for held in unattached}))
@@ -121,12 +124,9 @@ class Gate:
         if not person.identifiers:
             raised.append(Raised(code="PATIENT-UNKNOWN", instance_uids=uids))
         since = min(held.receipt.received_at.date() for held in unattached)
-        demands, words = Demands.on((), self.rules.rulebook), words_with({})
-        judged = ((one, demands.of(one.code)) for one in raised)
-        found = (
-            self._in_words(one, _Code(words=words[one.code], demand=demand), since) for one, demand in judged if demand
-        )
-        return tuple(sorted(found, key=_order))
+        words = words_with({})
+        coded = ((one, _Code(words=words[one.code], demand=words[one.code].demand)) for one in raised)
+        return tuple(sorted((self._in_words(one, code, since) for one, code in coded), key=_order))
 
     def _in_words(self, raised: Raised, code: _Code, since: date | None) -> Finding:
         words = code.words
