@@ -16,7 +16,15 @@ from storage.base import ObjectStore, Replicated
 from storage.errors import ObjectMissing, StorageError
 from storage.reading import Digests, digests, mismatch, replicas_of
 
-NAMED_FOLDERS: Final = ("intake/dicom", "intake/documents", "conflict", "quarantine", "derived", "damaged")
+NAMED_FOLDERS: Final = (
+    "intake/dicom",
+    "intake/documents",
+    "intake/packages",
+    "conflict",
+    "quarantine",
+    "papers",
+    "damaged",
+)
 """Below them an object's name is its SHA-256."""
 
 _NAMED: Final = re.compile(rf"(?:{'|'.join(NAMED_FOLDERS)})/[0-9a-f]{{2}}/([0-9a-f]{{64}})")

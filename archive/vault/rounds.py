@@ -26,7 +26,7 @@ JOURNAL: Final = "journal"
 _LOG = structlog.get_logger(__name__)
 _SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
 _PREFIXES: Final = (
-    *(f"{folder}/{shard}/" for folder in NAMED_FOLDERS for shard in _SHARDS),
+    *(f"{folder}/{shard}/" for folder in (*NAMED_FOLDERS, "derived") for shard in _SHARDS),
     "sealing/",
     "site/",
 )
