@@ -275,8 +275,10 @@ def _plan(share: PlanShare) -> Json:
 def _warnings(composite: Composite) -> Iterable[str]:
     if composite.has_gap:
         yield ("INCOMPLETE: a dose that was or may have been given is missing. Doses are lower bounds.")
-    elif not composite.is_complete:
+    elif composite.has_doubt:
         yield "INCOMPLETE: it is unknown whether a plan was delivered; its dose is in the upper bounds only."
+    for other in composite.open_links:
+        yield f"INCOMPLETE: {other} may be the same person; until somebody decides, that dose is not in the sum."
     for share in composite.shares:
         label = share.plan.header.label or share.plan.uid
         if share.mapping and share.mapping.kind != "identity":

@@ -71,6 +71,8 @@ class Composite:
         The sum in Gy with its bounds and what is known.
     dose_type
         ``PHYSICAL`` or ``EFFECTIVE``; the two are never added.
+    open_links
+        Other patients that may be this person, as they are called: nobody has decided about them yet.
     """
 
     record: PatientRecord
@@ -83,11 +85,17 @@ class Composite:
     dose_type: str
     shares: tuple[PlanShare, ...]
     warnings: tuple[str, ...]
+    open_links: tuple[str, ...] = ()
 
     @property
     def is_complete(self) -> bool:
-        """Whether no plan that was or may have been delivered is missing, and none is in doubt."""
-        return not self.has_gap and not any(share.source and not share.is_certain for share in self.shares)
+        """Whether no dose is missing, no plan is in doubt, and nobody else may be this person."""
+        return not self.has_gap and not self.has_doubt and not self.open_links
+
+    @property
+    def has_doubt(self) -> bool:
+        """Whether it is unknown of a plan in the sum whether it was delivered."""
+        return any(share.source and not share.is_certain for share in self.shares)
 
     @property
     def has_gap(self) -> bool:
@@ -167,6 +175,7 @@ def compose(
     onto: str = "",
     only: Dossier | None = None,
     as_planned: bool = False,
+    open_links: Sequence[str] = (),
 ) -> Composite:
     """Sum the delivered dose of all courses of a patient.
 
@@ -179,6 +188,8 @@ def compose(
         Sum the plans of this course alone.
     as_planned
         Take every plan as if it had been delivered as planned; see `courses.delivered.delivered_dose`.
+    open_links
+        See `Composite`.
 
     Raises
     ------
@@ -218,6 +229,7 @@ def compose(
         dose_type=gathering.dose_type,
         shares=tuple(gathering.shares),
         warnings=tuple(dict.fromkeys(gathering.warnings)),
+        open_links=tuple(open_links),
     )
 
 

@@ -19,6 +19,7 @@ from courses.answers import composite_answer
 from courses.composite import Composite, compose
 from dose.write import INCOMPLETE, ObjectHeader, PlanReference, rtdose_dataset, unknown_structure_set
 from lastgate.pictures import in_language, isodose_picture
+from lastgate.proposing import others_of, proposals_about
 from lastgate.wiring import House
 from reports.composite import render_composite
 from reports.figures import render_png
@@ -32,7 +33,8 @@ def compose_patient(
     house: House, record: PatientRecord, *, onto: str, as_of: date | None, as_planned: bool, folder: Path | None
 ) -> dict[str, Any]:
     """Compose the dose of a patient; with a folder write all files into it and name them in the answer."""
-    composite = compose(record, house.reader, onto=onto, as_planned=as_planned)
+    open_links = tuple(others_of(record.key, proposals_about(house, record.key)))
+    composite = compose(record, house.reader, onto=onto, as_planned=as_planned, open_links=open_links)
     answer = composite_answer(composite, house.reader, as_of=as_of)
     if as_planned:
         answer["warnings"].insert(0, "As planned: every plan is taken as if it had been delivered as planned.")

@@ -75,8 +75,10 @@ def _told(proposal: Proposal, hits: Mapping[str, Hit]) -> dict[str, Any]:
     }
 
 
-def in_words(found: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield each proposal about a person in one sentence."""
+def others_of(key: PatientKey, found: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield how the other one of each proposal about a person is called: name and IDs."""
     for one in found:
-        reasons = "; ".join(reason["message"] for reason in one["reasons"])
-        yield f"{one['one']['key'][:12]} and {one['other']['key'][:12]} may be one person: {reasons}."
+        other = one["other"] if one["one"]["key"] == key else one["one"]
+        patient = other["patient"]
+        ids = ", ".join("/".join(filter(None, (each["issuer"], each["value"]))) for each in patient["ids"])
+        yield f"{patient['name'] or 'no name'} ({ids or 'no ID'})"

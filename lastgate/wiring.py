@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archive.desk.accounts import Accounts
+from archive.desk.corrections import CorrectionsDesk
 from archive.desk.desk import Desk
+from archive.desk.identity import IdentityDesk
 from archive.desk.releasing import PaperShelf
+from archive.desk.transcribing import TranscribingDesk
 from archive.errors import Ambiguous, NotFound
 from archive.facts.receipts import PatientKey
 from archive.facts.store import FactStore
@@ -23,13 +26,13 @@ from archive.model import Dossier, PatientRecord
 from archive.signing.signing import SigningKey
 from archive.vault.places import Places
 from archive.vault.vault import Vault
+from lastgate.folding import folds_of
 from lastgate.moves import Moves
 from lastgate.settings import Settings, SettingsError
 from search.base import Engine, Hit
 from search.kinds import Kind
-from search.projection import documents
 from search.query import Query
-from search.refresh import PatientFold, Refresher
+from search.refresh import Refresher
 from storage.base import ObjectStore
 from storage.filesystem import FilesystemStore
 
@@ -168,6 +171,21 @@ class House:
         return PaperShelf(self.stores.work)
 
     @cached_property
+    def identity(self) -> IdentityDesk:
+        """Where people settle who is who."""
+        return IdentityDesk(desk=self.desk)
+
+    @cached_property
+    def corrections(self) -> CorrectionsDesk:
+        """Where people correct what was assembled."""
+        return CorrectionsDesk(desk=self.desk)
+
+    @cached_property
+    def transcribing(self) -> TranscribingDesk:
+        """Where treatment sheets are copied and compared."""
+        return TranscribingDesk(desk=self.desk)
+
+    @cached_property
     def moves(self) -> Moves:
         """Tells the journal how dossiers move from state to state."""
         return Moves(self.index, self.journal, self.home / "spool" / "moves.lock")
@@ -198,18 +216,13 @@ class House:
 
     def on_facts(self, *keys: PatientKey) -> None:
         """Fold patients again and write the index: the port the archive calls after every new fact."""
-        folds = [self._fold(self.desk.record(key)) for key in keys]
+        folds = list(folds_of(self.desk, keys))
         with self.moves.told(folds, account=self.acting):
             Refresher(self.index).write(*folds)
 
     def rebuild(self) -> int:
         """Build the index anew from the object store alone and return how many documents it holds."""
-        folds = (self._fold(self.desk.record(key)) for key in self.facts.patients())
-        return Refresher(self.index).rebuild(folds)
-
-    @staticmethod
-    def _fold(record: PatientRecord) -> PatientFold:
-        return PatientFold(patient_key=record.key, version=record.version, documents=documents(record))
+        return Refresher(self.index).rebuild(folds_of(self.desk, self.facts.patients()))
 
     def patients_with(self, instance_uid: str) -> frozenset[PatientKey]:
         """Return under which patients an instance is known, by the index."""

@@ -5,7 +5,20 @@ from typing import Annotated
 
 import typer
 
-from lastgate.cli import accounts, commitments, desk, dose, gate, handover, intake, keeping, paper, sends
+from lastgate.cli import (
+    accounts,
+    commitments,
+    corrections,
+    desk,
+    dose,
+    gate,
+    handover,
+    intake,
+    keeping,
+    paper,
+    people,
+    sends,
+)
 from lastgate.cli.console import BAD_INPUT, REFUSED, complain
 
 app = typer.Typer(
@@ -16,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (intake, sends, commitments, desk, gate, dose, paper, keeping, handover):
+for module in (intake, sends, commitments, desk, gate, dose, paper, keeping, handover, people, corrections):
     module.register(app)
 app.add_typer(accounts.app, name="account")
 
