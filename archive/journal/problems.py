@@ -19,7 +19,7 @@ _ADVICE: Final = {
     "segment-missing": "Bring the segments back from the second store or a backup: they stand under these very names.",
     "segment-forked": "Two nodes may bear one id: stop the second. Keep both segments, they are evidence.",
     "head-missing": "Start the node: it signs the end of its journal again. Ask who could delete in the site's store.",
-    "head-changed": "Keep a copy of this head. Ask who could write to the site's store since the last good check.",
+    "head-changed": "Lay this head aside, elsewhere: its node signs the end of its journal again. Ask who could write.",
     "head-foreign": "Keep a copy of this head, and look with `lastgate keys` which keys the node has had.",
     "head-outdated": "Start the node: it signs the end of its journal again. Ask whether a backup was restored.",
     "tail-changed": _KEEP,

@@ -14,6 +14,7 @@ from lastgate.cli import (
     gate,
     handover,
     intake,
+    journal,
     keeping,
     paper,
     people,
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (intake, sends, commitments, desk, gate, dose, paper, keeping, handover, people, corrections):
+for module in (intake, sends, commitments, desk, gate, dose, paper, keeping, journal, handover, people, corrections):
     module.register(app)
 app.add_typer(accounts.app, name="account")
 

@@ -1,67 +1,99 @@
-"""Keeping the archive: fixity, index, journal."""
+"""Keeping the archive: fixity, index."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lastgate.cli.console import REFUSED, JsonFlag, err, house, print_json, print_table, say, short
+from lastgate.cli.console import REFUSED, JsonFlag, err, house, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from lastgate.found import Found
+    from lastgate.wiring import House
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (verify, rebuild, journal, doctor, drain):
+    for command in (verify, rebuild, doctor, drain):
         app.command()(command)
 
 
 def verify(
-    dossier: Annotated[str, typer.Argument(help="One dossier; all sealed ones if left out.")] = "",
+    dossier: Annotated[str, typer.Argument(help="One sealed dossier; the whole archive if left out.")] = "",
+    repair: Annotated[bool, typer.Option("--repair", help="Mend damaged copies from whole ones.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Compare both digests of sealed files.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Read nothing; tell how far the audit is.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Read sealed dossiers back and compare every digest and seal."""
-    from rich.progress import track
+    """Read the archive back and compare every digest and seal."""
+    from lastgate.auditing import audit_status
+    from lastgate.auditing import verify as outcomes
+    from lastgate.found import Found
 
     with house() as opened:
-        names = [opened.dossier(dossier)[1].id] if dossier else list(opened.vault.dossiers())
-        wrong = [
-            problem
-            for name in track(
-                names, description="Reading back", console=err, disable=as_json or not err.is_terminal, transient=True
-            )
-            for problem in opened.vault.check(name)
-        ]
+        if status:
+            _print_status(audit_status(opened), as_json=as_json)
+            return
+        name = opened.dossier(dossier)[1].id if dossier else ""
+        found = Found()
+        with _counting(as_json) as tell:
+            for outcome in outcomes(opened, name, repair=repair, full=full):
+                found.add(outcome)
+                tell(found)
     if as_json:
-        print_json({"dossiers": len(names), "problems": wrong})
+        print_json(found.answer())
     else:
-        for problem in wrong:
+        for problem in found.problems:
             say(problem)
-        say(f"{len(names)} sealed dossiers read back, {len(wrong)} problems.")
-    if wrong:
+        say(f"{found.objects} objects, {found.size_bytes / 1e6:.1f} MB read back, {found.repaired} copies mended.")
+        say(f"{found.dossiers} sealed dossiers read back, {len(found.problems)} problems.")
+    if found.problems:
         raise typer.Exit(REFUSED)
+
+
+@contextmanager
+def _counting(as_json: bool) -> Iterator[Callable[["Found"], None]]:
+    """Show how much was read, where somebody looks on."""
+    from rich.progress import Progress, TextColumn
+
+    shown = TextColumn("{task.description}")
+    with Progress(shown, console=err, disable=as_json or not err.is_terminal, transient=True) as progress:
+        task = progress.add_task("Reading back")
+
+        def tell(found: "Found") -> None:
+            read = f"Read back: {found.objects} objects, {found.size_bytes / 1e9:.2f} GB"
+            progress.update(task, description=read)
+
+        yield tell
+
+
+def _print_status(status: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(status)
+        return
+    last, now, second, period = status["last"], status["now"], status["second_store"], status["period_days"]
+    if last:
+        read = f"{last['objects']} objects, {last['bytes'] / 1e6:.1f} MB"
+        say(f"Everything was read back last from {last['began']} to {last['ended']}: {read},")
+        say(f"{last['damages']} damaged copies found, {last['repaired']} of them mended.")
+    else:
+        say("The archive was never read back as a whole; lastgate serve does it in the background.")
+    if now:
+        say(f"Round {now['round']} began on {now['began']}: {now['percent']} % are read, of a period of {period} days.")
+    if second:
+        say(f"Second store: {'reached' if second['reached'] else 'AWAY'}, {second['behind']} keys behind.")
+    rows = [(one["since"], one["kind"], f"{one['store']} {one['copy']}", one["problem"]) for one in status["damage"]]
+    print_table("Damage", ("Since", "Kind", "Store", "What is wrong"), rows, empty="No damage is known.")
+    for advice in dict.fromkeys(one["advice"] for one in status["damage"]):
+        say(advice)
 
 
 def rebuild() -> None:
     """Build the index anew from the object store."""
     with house() as opened:
         say(f"The index holds {opened.rebuild()} documents.")
-
-
-def journal(
-    verify_chain: Annotated[bool, typer.Option("--verify", help="Check the chain of every node.")] = False,
-    as_json: JsonFlag = False,
-) -> None:
-    """Who did what; with --verify, prove that nothing was changed or left out."""
-    with house() as opened:
-        opened.journal.flush()
-        checked = opened.journal.verify() if verify_chain else None
-        events = list(opened.journal.events())
-    if as_json:
-        print_json({"events": events, "verified": checked})
-        return
-    rows = [(one["at"][:16].replace("T", " "), one["account"], _act(one), _told(one["subject"])) for one in events]
-    print_table("Journal", ("Time (UTC)", "Who", "Act", "What"), rows, empty="Nothing was done yet.")
-    if checked is not None:
-        say(f"The chain is whole: {checked} events, signed to the end.")
 
 
 def doctor() -> None:
@@ -75,8 +107,18 @@ def doctor() -> None:
                 "keeps what it acknowledged through a power cut" if capable.durable_on_return else "may lose seconds"
             )
             say(f"{name} store ({capable.name}): fit; it {durable}, {lock}.")
+        _say_second(opened)
         opened.index.check()
         say("index: readable.")
+
+
+def _say_second(opened: "House") -> None:
+    from lastgate.auditing import second_store
+
+    found = second_store(opened)
+    if found is not None:
+        is_there = "reached" if found["reached"] else "AWAY, everything is written to the first only"
+        say(f"second store: {is_there}; {found['behind']} keys behind.")
 
 
 def drain(as_json: JsonFlag = False) -> None:
@@ -102,19 +144,3 @@ def drain(as_json: JsonFlag = False) -> None:
             say(f"Nothing of what was received is left in {home}.")
     if not drained.is_empty:
         raise typer.Exit(REFUSED)
-
-
-def _act(event: dict[str, Any]) -> str:
-    act, outcome = str(event["act"]), event["outcome"]
-    return act if outcome == "done" else f"{act}: {outcome}"
-
-
-def _told(subject: dict[str, Any]) -> str:
-    """Return what an act was about: names of things by their beginnings, which name them well enough."""
-    return ", ".join(f"{name} {_brief(name, value)}" for name, value in subject.items() if name != "receipts")
-
-
-def _brief(name: str, value: object) -> str:
-    if isinstance(value, dict):
-        return " ".join(f"{count} {what}" for what, count in value.items())
-    return short(str(value)) if name in ("dossier", "patient") else str(value)
