@@ -8,7 +8,8 @@ instance lacks of them is filled in there and nowhere else, as PS3.3 F.5 allows.
 import re
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -24,6 +25,7 @@ BESIDE: Final = "LASTGATE"
 """Folder of what is not DICOM."""
 DIGESTS: Final = f"{BESIDE}/manifest-sha256.txt"
 DICOMDIR: Final = "DICOMDIR"
+_STANDARD: Final = "1.2.840.10008."
 _STAGED: Final = "STAGED"
 _DAYS: Final = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate", "RTPlanDate", "StructureSetDate")
 _TOLD: Final = (
@@ -56,8 +58,7 @@ def write_medium(package: PackageFolder, contents: Contents, *, program: str) ->
         Name and version of this program.
     """
     places: dict[str, str] = {}  # where each file came to lie, by its path in the dossier
-    with tempfile.TemporaryDirectory(dir=package.root) as scratch:
-        directory = FileSet()
+    with tempfile.TemporaryDirectory(dir=package.root) as scratch, _file_set() as directory:
         staged: dict[str, tuple[str, str]] = {}
         for number, file in enumerate(file for file in contents.files if file.is_instance):
             written = package.write(f"{_STAGED}/{number}", file.pieces(), sha256=file.sha256)
@@ -68,7 +69,7 @@ def write_medium(package: PackageFolder, contents: Contents, *, program: str) ->
                 places[file.path] = package.move(written.path, _beside(file)).path
         index = Path(scratch) / "index"
         index.mkdir()
-        told = _directory(directory, index) if staged else None
+        told = _directory(directory, index)
         for instance in directory:
             written_at, path = staged[instance.SOPInstanceUID]
             places[path] = package.move(written_at, PurePosixPath(*Path(instance.FileID).parts).as_posix()).path
@@ -77,9 +78,18 @@ def write_medium(package: PackageFolder, contents: Contents, *, program: str) ->
             places[file.path] = package.write(_beside(file), file.pieces(), sha256=file.sha256).path
     _remove_empty(package.root / _STAGED)
     package.write("README.TXT", [_readme(contents, places, program)])
-    if told is not None:
-        package.write(DICOMDIR, [told])
+    package.write(DICOMDIR, [told])
     package.write(DIGESTS, [_digests(package.written)])
+
+
+@contextmanager
+def _file_set() -> Iterator[FileSet]:
+    """Yield a file-set that leaves nothing of a patient behind: pydicom removes its staging folder only by chance."""
+    directory = FileSet()
+    try:
+        yield directory
+    finally:
+        directory._stage["t"].cleanup()
 
 
 def _add(directory: FileSet, path: Path, number: int) -> str:
@@ -88,6 +98,8 @@ def _add(directory: FileSet, path: Path, number: int) -> str:
         warnings.simplefilter("ignore")  # of values that are no better in the original
         try:
             told = _told(path, number)
+            if not told.SOPClassUID.startswith(_STANDARD):  # a private class has no record that others know
+                return ""
             directory.add(told)
         except (InvalidDicomError, ValueError, AttributeError, KeyError, TypeError, OSError, NotImplementedError):
             return ""
