@@ -14,7 +14,7 @@ from archive.dates import parse_date
 from archive.desk.accounts import RETENTION_OFFICER, Account
 from archive.desk.countersigning import countersign_of, countersignatures, refuse_countersigning
 from archive.desk.desk import Desk
-from archive.desk.leaving import gone_files, gone_sources
+from archive.desk.leaving import arrivals_of, gone_files, gone_sources
 from archive.errors import NotFound, Refused
 from archive.facts.decisions import Decision, Dispose, KeepUntil, Sealed, SetHold, StateDeath, Tombstone
 from archive.facts.linked import PatientFacts
@@ -257,7 +257,7 @@ class Keeping:
 
     def _carry_out(self, certificate: Certificate) -> None:
         key = certificate.patient_key
-        files = {one.sha256: one.arrivals for one in certificate.sources if one.arrivals}
+        files = {one.sha256: one.arrivals for one in certificate.sources if not one.is_paper}
         act = Tombstone(
             dossier=certificate.dossier,
             version=certificate.version,
@@ -285,7 +285,7 @@ class Keeping:
                 for one in facts.decisions
             ),
         )
-        arrived = _arrivals(self.desk.facts.read(key))
+        arrived = arrivals_of(self.desk.facts.read(key))
         self.desk.vault.disposals.carry_out(certificate, arrivals=lambda digest: arrived.get(digest, 0))
 
 
@@ -293,13 +293,6 @@ def _sealed_on(facts: PatientFacts, dossier: Dossier) -> date:
     """Return the day of the newest seal of a sealed dossier."""
     seals = (one for one in facts.decisions if isinstance(one.what, Sealed) and one.what.dossier == dossier.id)
     return max(one.made_at.date() for one in seals)
-
-
-def _arrivals(facts: PatientFacts) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for receipt in facts.receipts:
-        found[receipt.file_sha256] = found.get(receipt.file_sha256, 0) + 1
-    return found
 
 
 def _asked(dossier: Dossier, facts: PatientFacts) -> Decision | None:

@@ -29,6 +29,14 @@ def receipts_of(dossier: Dossier) -> Iterator[Receipt]:
         yield from held.others
 
 
+def arrivals_of(facts: PatientFacts) -> Counter[str]:
+    """Return by digest how often each file arrived and each paper was released."""
+    released = (one.what.papers for one in facts.decisions if isinstance(one.what, Release))
+    return Counter(
+        [*(receipt.file_sha256 for receipt in facts.receipts), *(paper.sha256 for some in released for paper in some)]
+    )
+
+
 def gone_sources(
     facts: PatientFacts, dossier: Dossier, others: Iterable[Dossier], store: FactStore
 ) -> tuple[GoneSource, ...]:
@@ -45,7 +53,7 @@ def gone_sources(
     if papers:
         elsewhere = _held_by_strangers(papers, facts, store)
         own = {key: digest for key, digest in own.items() if digest not in elsewhere}
-    arrivals = Counter(receipt.file_sha256 for receipt in facts.receipts)
+    arrivals = arrivals_of(facts)
     found = [GoneSource(key=key, sha256=digest, arrivals=arrivals[digest]) for key, digest in own.items()]
     return tuple(sorted((*found, *_printed(facts, dossier, others)), key=lambda one: one.key))
 
@@ -73,4 +81,4 @@ def _printed(facts: PatientFacts, dossier: Dossier, others: Iterable[Dossier]) -
         for paper in release.papers
     }
     for key, paper in papers.items():
-        yield GoneSource(key=key, sha256=paper.sha256, arrivals=0)
+        yield GoneSource(key=key, sha256=paper.sha256, arrivals=arrivals_of(facts)[paper.sha256], is_paper=True)

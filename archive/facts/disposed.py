@@ -6,7 +6,7 @@ what arrives later is a new arrival and lives again, without its seal.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from archive.facts.decisions import Decision, Sealed, Tombstone
@@ -39,7 +39,7 @@ def gone_arrivals(decisions: Iterable[Decision]) -> dict[str, int]:
 
 
 def living_receipts(receipts: Iterable[Receipt], decisions: Iterable[Decision]) -> tuple[Receipt, ...]:
-    """Return the receipts of files that are still here: those that went are left out, later arrivals of them are not."""
+    """Return the receipts of files that are here: those that went are left out, later arrivals of them are not."""
     known, gone = tuple(receipts), gone_arrivals(decisions)
     if not gone:
         return known
@@ -54,23 +54,37 @@ def living_receipts(receipts: Iterable[Receipt], decisions: Iterable[Decision]) 
 
 
 def living(facts: PatientFacts) -> PatientFacts:
-    """Return the facts without what was disposed of: its receipts, and the seals that held it."""
-    if not tombstones(facts.decisions):
-        return facts
-    ended = _ended(facts.decisions)
+    """Return the facts without what was disposed of: its receipts, its seals, and what was settled about it alone.
 
-    def standing(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
-        return tuple(
-            one
-            for one in decisions
-            if not (isinstance(one.what, Sealed) and one.number < ended.get(one.what.dossier, -1))
-        )
+    A course that arrives anew is judged anew: papers that were released for it are gone as well.
+    """
+    found = tombstones(facts.decisions)
+    if not found:
+        return facts
 
     def of_one(one: PatientFacts) -> PatientFacts:
         receipts = living_receipts(one.receipts, facts.decisions)
-        return replace(one, receipts=receipts, decisions=standing(one.decisions))
+        decisions = tuple(decision for decision in one.decisions if not _went(decision, found))
+        return replace(one, receipts=receipts, decisions=decisions)
 
     return replace(of_one(facts), members=tuple(map(of_one, facts.members)))
+
+
+def _went(decision: Decision, found: Sequence[tuple[int, Tombstone]]) -> bool:
+    """Return whether a decision was about a dossier alone that was disposed of since."""
+    act = decision.what
+    if isinstance(act, Tombstone):
+        return False
+    uids = getattr(act, "plan_uids", ()) or tuple(filter(None, (getattr(act, "plan_uid", ""),)))
+    return any(
+        decision.number < number
+        and (
+            act.dossier == tombstone.dossier
+            if isinstance(act, Sealed)
+            else bool(uids) and set(uids) <= set(tombstone.plan_uids)
+        )
+        for number, tombstone in found
+    )
 
 
 def before(facts: PatientFacts, number: int) -> PatientFacts:

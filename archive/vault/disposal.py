@@ -47,12 +47,15 @@ class GoneSource:
     key
         In the work store.
     arrivals
-        How often the file had arrived; 0 for what never arrives, such as a printed paper.
+        How often the file had arrived, or the paper had been released, by then.
+    is_paper
+        Whether it was printed here and released.
     """
 
     key: str
     sha256: str
     arrivals: int
+    is_paper: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +177,7 @@ class Disposals:
         Parameters
         ----------
         arrivals
-            Returns by digest how often a file has arrived by now: one that came again lives and stays.
+            Returns by digest how often a file has arrived, or a paper was released, by now: then it lives and stays.
 
         Raises
         ------

@@ -265,6 +265,11 @@ class Vault:
         """Yield the bytes of a file in the vault."""
         return self._locked.read(key)
 
+    @property
+    def replicas(self) -> tuple[ObjectStore, ...]:
+        """The stores that hold copies of what is sealed, and can be reached now."""
+        return replicas_of(self._locked)
+
     def dossiers(self) -> Iterator[str]:
         """Yield the ids of all sealed dossiers, in order of their place."""
         for stat in self._locked.list(f"{ocfl.ROOT}/"):
