@@ -147,7 +147,7 @@ def _lung_2026() -> CourseSpec:
     )  # fmt: skip
     return CourseSpec(
         key="2026-lung-left-sbrt", title="Left lung SBRT 5 x 7 Gy", region="CHEST", ct_date="20260828",
-        frame_key="2019", anatomy=anatomy, plans=(plan,),
+        frame_key="2019", anatomy=anatomy, plans=(plan,), setup_images=True,
         targets=(_target("GTVp", Ellipsoid(centre=centre, radii=(12, 10.6, 11.4))), _target("PTVp", ptv)),
     )  # fmt: skip
 
@@ -286,7 +286,8 @@ def _prostate() -> PatientSpec:
     )  # fmt: skip
     course = CourseSpec(
         key="2025-prostate-sbrt", title="Prostate SBRT 5 x 8 Gy", region="PELVIS", ct_date="20250825",
-        frame_key="2025", anatomy=anatomy, plans=(plan,), targets=(_target("CTVp", PROSTATE), _target("PTVp", ptv)),
+        frame_key="2025", anatomy=anatomy, plans=(plan,), setup_images=True,
+        targets=(_target("CTVp", PROSTATE), _target("PTVp", ptv)),
     )  # fmt: skip
     return PatientSpec(person=person, courses=(course,))
 
@@ -358,7 +359,8 @@ def _rectum_unfinished() -> PatientSpec:
     )  # fmt: skip
     course = CourseSpec(
         key="2026-rectum", title="Rectum 50 Gy", region="PELVIS", ct_date="20260928", frame_key="2026",
-        anatomy=anatomy, plans=(plan,), missing=("RTDOSE of Rectum_50Gy", "treatment records of fractions 13 to 25"),
+        anatomy=anatomy, plans=(plan,), lacking=("consent",),
+        missing=("RTDOSE of Rectum_50Gy", "treatment records of fractions 13 to 25", "signed consent"),
         targets=(
             _target("GTVp", gtv), _target("CTVp", Ellipsoid(centre=centre, radii=(46, 34, 60))), _target("PTVp", ptv),
         ),

@@ -26,6 +26,7 @@ from lastgate.sample.model import (
     SampleRegistration,
     SampleTarget,
 )
+from lastgate.sample.papers import write_papers, write_setup_images
 from lastgate.sample.phantom import ImageGrid, grid_for
 from lastgate.sample.planparts import plan_uid
 from lastgate.sample.plans import write_photon_plan
@@ -130,10 +131,13 @@ def _write_course(folder: Path, study: Study, course: CourseSpec, scale: _Scale)
     for plan in course.plans:
         plans.append(_write_plan(folder, study, course, plan, grid, scale, number))
         number += len(plan.deliveries)
+    papers = write_papers(folder, study, course)
+    shown = [write_setup_images(folder, study, plan) for plan in course.plans if course.setup_images]
     times = sorted(_start(delivery) for plan in course.plans for delivery in plan.deliveries)
     return SampleCourse(
         key=course.key, folder=folder, study_uid=study.study_uid, ct_series_uid=study.uid("ct"),
         frame_uid=study.frame_uid, ct_paths=images, structure_set_path=structures, plans=tuple(plans),
+        paper_paths=papers, setup_paths=tuple(itertools.chain.from_iterable(shown)),
         first_fraction=times[0].date().isoformat(), last_fraction=times[-1].date().isoformat(),
         sessions=_sessions(times), interruptions=_interruptions(times), missing=course.missing, organs=course.organs,
         grid=grid, placement=course.placement,

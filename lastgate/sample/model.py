@@ -98,6 +98,8 @@ class SampleCourse:
         Study, planning CT series, frame of reference.
     ct_paths, structure_set_path
         Slices foot to head, and the structure set.
+    paper_paths, setup_paths
+        Papers as encapsulated PDF, and portal images of the sessions.
     plans
         In order of delivery.
     first_fraction, last_fraction
@@ -119,6 +121,8 @@ class SampleCourse:
     frame_uid: str
     ct_paths: tuple[Path, ...]
     structure_set_path: Path
+    paper_paths: tuple[Path, ...]
+    setup_paths: tuple[Path, ...]
     plans: tuple[SamplePlan, ...]
     first_fraction: str
     last_fraction: str
@@ -159,7 +163,7 @@ class SamplePatient:
         """All files of the patient, sorted."""
         found: list[Path] = [registration.path for registration in self.registrations]
         for course in self.courses:
-            found += [*course.ct_paths, course.structure_set_path]
+            found += [*course.ct_paths, course.structure_set_path, *course.paper_paths, *course.setup_paths]
             for plan in course.plans:
                 found += [plan.path, *plan.record_paths]
                 if plan.dose_path is not None:

@@ -174,6 +174,10 @@ class CourseSpec:
         Where the anatomy lies in this frame of reference.
     missing
         What the dossier lacks on purpose, in words.
+    lacking
+        Keys of the papers it lacks on purpose (`lastgate.sample.papers`).
+    setup_images
+        Whether each session has one.
     """
 
     key: str
@@ -186,6 +190,8 @@ class CourseSpec:
     plans: tuple[PlanSpec, ...]
     placement: Placement = field(default_factory=Placement)
     missing: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+    setup_images: bool = False
 
     @property
     def organs(self) -> tuple[Organ, ...]:

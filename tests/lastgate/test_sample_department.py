@@ -213,7 +213,7 @@ def test_unfinished_dossier_when_looked_at_then_lacks_dose_and_thirteen_fraction
     assert course.plans[0].dose_path is None
     assert not list(course.folder.glob("RD*"))
     assert len(course.plans[0].record_paths) == 12
-    assert course.missing == ("RTDOSE of Rectum_50Gy", "treatment records of fractions 13 to 25")
+    assert course.missing == ("RTDOSE of Rectum_50Gy", "treatment records of fractions 13 to 25", "signed consent")
     assert all(not c.missing for c in _courses(sample_department) if c is not course)
 
 
