@@ -25,9 +25,9 @@ OBJECT_BYTES: Final = 4096
 """What an object costs beside its bytes: looking it up."""
 
 _LEASE: Final = timedelta(minutes=30)
-_LOOK_S: Final = 60.0
+_LOOK_S: Final = 300.0
 _MEND_S: Final = 60.0
-_SAVED_EVERY_S: Final = 60.0
+_SAVED_EVERY_S: Final = 600.0
 _DONE_AFTER: Final = 0.8
 _LEAST_S: Final = 600.0
 _LOG = structlog.get_logger(__name__)
@@ -220,9 +220,9 @@ class Audit:
         while True:
             if self._saved_at is None or (self._clock() - self._saved_at).total_seconds() >= _SAVED_EVERY_S:
                 cursor = self._save(cursor)
-            if wait_s <= 0 or stop.wait(min(wait_s, _LOOK_S)):
+            if wait_s <= 0 or stop.wait(min(wait_s, _SAVED_EVERY_S)):
                 return cursor
-            wait_s -= _LOOK_S
+            wait_s -= _SAVED_EVERY_S
 
     def _end(self, cursor: Cursor) -> None:
         ended = replace(cursor.now, ended_at=self._clock())

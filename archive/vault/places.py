@@ -3,7 +3,8 @@
 An instance lies in the intake, and once it is sealed in the vault as well; the
 intake's copy may then go. Whoever reads instances asks here and need not know.
 Bytes leave only after their digest was compared: where the intake's copy is
-gone or rotten, the sealed one stands in.
+gone or rotten, or its store does not answer, the one in a second store or the
+sealed one stands in.
 """
 
 import hashlib
@@ -19,8 +20,8 @@ from archive.facts.store import FactStore
 from archive.vault import ocfl
 from archive.vault.vault import Vault
 from storage.base import ObjectStore
-from storage.errors import DigestMismatch, ObjectMissing, StorageError
-from storage.reading import mismatch
+from storage.errors import DigestMismatch, ObjectMissing, StorageError, StoreUnavailable
+from storage.reading import mismatch, replicas_of
 
 IN_MEMORY_BYTES: Final = 16 * 1024 * 1024
 """An instance up to this length is held whole while it is read; longer ones never are."""
@@ -76,20 +77,24 @@ class Places:
         return self._first_good(receipt, lambda copy: _proven(copy, receipt))
 
     def _first_good(self, receipt: Receipt, read: Callable[[_Copy], Iterator[bytes]]) -> Iterator[bytes]:
-        failure: StorageError | None = None
+        failures: list[StorageError] = []
         for copy in self._copies(receipt):
             try:
                 return read(copy)
-            except (ObjectMissing, DigestMismatch) as error:
-                # A rotten copy says more than one that may be gone.
-                failure = failure if isinstance(failure, DigestMismatch) else error
-        raise failure or ObjectMissing(f"{receipt.key} is nowhere")
+            except (ObjectMissing, DigestMismatch, StoreUnavailable) as error:
+                failures.append(error)
+        # A rotten copy says more than one that does not answer, and that more than one that is gone.
+        for kind in (DigestMismatch, StoreUnavailable, ObjectMissing):
+            for failure in failures:
+                if isinstance(failure, kind):
+                    raise failure
+        raise ObjectMissing(f"{receipt.key} is nowhere")
 
     def _copies(self, receipt: Receipt) -> Iterator[_Copy]:
-        yield partial(self._work.read, receipt.key)
+        yield from (partial(store.read, receipt.key) for store in replicas_of(self._work))
         key = self._sealed_key(receipt)
         if key is not None:
-            yield partial(self._vault.read, key)
+            yield from (partial(store.read, key) for store in self._vault.replicas)
 
     def _sealed_key(self, receipt: Receipt) -> str | None:
         """Return the key of the sealed copy, None if it was never sealed."""

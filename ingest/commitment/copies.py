@@ -1,8 +1,9 @@
 """Which copies of an instance the archive has, and reading them back.
 
 What counts as a copy: the object in intake (or ``documents``), and the file in
-the vault if a dossier with it is sealed. A store that hard-links (both on one
-filesystem) holds them as **one** copy. The spool's copy does not count: it
+the vault if a dossier with it is sealed; each of them again in a second store,
+unless that is away or known to be behind. A store that hard-links (both on one
+filesystem) holds intake and vault as **one** copy. The spool's copy does not count: it
 goes after the grace time. All copies are read, and one that is damaged or
 missing fails the instance, even where another is whole: the requestor should
 not let go of its own while ours need mending.
@@ -18,8 +19,9 @@ from archive.facts.receipts import Receipt
 from archive.facts.store import PatientFacts
 from archive.vault import ocfl
 from archive.vault.vault import Vault
-from storage.base import ObjectStore
-from storage.errors import DigestMismatch, ObjectMissing
+from storage.base import ObjectStore, Replicated
+from storage.errors import DigestMismatch, ObjectMissing, StoreUnavailable
+from storage.reading import replicas_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +34,15 @@ class Copy:
         ``intake`` or ``vault``.
     key
         In the store of that place.
+    store
+        1 for the first store of that place, 2 for the second.
     """
 
     place: str
     key: str
     sha256: str
     size_bytes: int
+    store: int = 1
 
 
 class Pace:
@@ -77,7 +82,7 @@ class Copies:
 
     def __init__(self, *, work: ObjectStore, locked: ObjectStore, vault: Vault, pace: Pace) -> None:
         self._stores = {"intake": work, "vault": locked}
-        self._is_one_disk = work is locked and work.capabilities.links_from is not None
+        self._is_one_disk = work is locked
         self._vault = vault
         self._pace = pace
         self._inventories: dict[str, Mapping[str, Sequence[str]]] = {}
@@ -91,18 +96,26 @@ class Copies:
         sealed = tuple(self._sealed(receipt, facts))
         yield from sealed
         if not (sealed and self._is_gone(receipt)):  # after sealing the intake may let go of its own
-            yield self._copy("intake", receipt.key, receipt)
+            yield from self._twice("intake", receipt.key, receipt)
 
     def count(self, copies: Iterable[Copy]) -> int:
         """Return how many of them stand for themselves."""
-        places = {copy.place for copy in copies}
-        return min(len(places), 1) if self._is_one_disk else len(places)
+        return len({(copy.store, "disk" if self._links(copy) else copy.place) for copy in copies})
+
+    def _links(self, copy: Copy) -> bool:
+        return self._is_one_disk and self._replica(copy).capabilities.links_from is not None
+
+    def _replica(self, copy: Copy) -> ObjectStore:
+        replicas = replicas_of(self._stores[copy.place])
+        if copy.store > len(replicas):
+            raise StoreUnavailable("The second store is away")
+        return replicas[copy.store - 1]
 
     def is_whole(self, copy: Copy) -> bool:
         """Read a copy now, to its end, and say whether it is what was received; raises `StoreUnavailable`."""
         digest, size = hashlib.sha256(), 0
         try:
-            for piece in self._stores[copy.place].read(copy.key):
+            for piece in self._replica(copy).read(copy.key):
                 digest.update(piece)
                 size += len(piece)
                 self._pace.spend(len(piece))
@@ -120,7 +133,8 @@ class Copies:
             folder = ocfl.object_folder(dossier)
             # A seal without inventory, or with one that lacks the file, is damage: that "copy" is never whole.
             paths = self._content(dossier).get(receipt.file_sha256) or [ocfl.INVENTORY]
-            yield from (self._copy("vault", f"{folder}/{path}", receipt) for path in paths)
+            for path in paths:
+                yield from self._twice("vault", f"{folder}/{path}", receipt)
 
     def _content(self, dossier: str) -> Mapping[str, Sequence[str]]:
         """Return the paths of a sealed dossier's files by SHA-256."""
@@ -136,6 +150,10 @@ class Copies:
             return True
         return False
 
-    @staticmethod
-    def _copy(place: str, key: str, receipt: Receipt) -> Copy:
-        return Copy(place=place, key=key, sha256=receipt.file_sha256, size_bytes=receipt.size_bytes)
+    def _twice(self, place: str, key: str, receipt: Receipt) -> Iterator[Copy]:
+        """Yield the copy in each store that has it, or should have it."""
+        pair = self._stores[place]
+        for store, _ in enumerate(replicas_of(pair), 1):
+            if store == 1 or not (isinstance(pair, Replicated) and pair.is_behind(key)):
+                sha256, size_bytes = receipt.file_sha256, receipt.size_bytes
+                yield Copy(place=place, key=key, sha256=sha256, size_bytes=size_bytes, store=store)
