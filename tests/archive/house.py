@@ -10,7 +10,7 @@ from archive.desk.accounts import Account, Role
 from archive.desk.desk import Desk
 from archive.desk.releasing import PaperShelf, Printed, Releasing
 from archive.facts.decisions import Close
-from archive.facts.receipts import PatientKey
+from archive.facts.receipts import PatientKey, Receipt
 from archive.facts.store import FactStore
 from archive.gate.gate import Gate
 from archive.headers import InstanceHeader
@@ -75,15 +75,17 @@ class SmallHouse:
         )
 
     def receive(self, headers: Iterable[InstanceHeader]) -> PatientKey:
-        """File instances as the filer does: bytes first, then their receipts."""
-        receipts = []
+        """File instances as the filer does: bytes first, then their receipts, each under its patient's key."""
+        receipts: dict[PatientKey, list[Receipt]] = {key_of(): []}
         for header in headers:
             body = body_of(header)
             one = receipt(header, body=body)
             digest = hashlib.sha256(body).hexdigest()
             self.work.put_if_absent(one.key, io.BytesIO(body), sha256=digest, size_bytes=len(body))
-            receipts.append(one)
-        self.facts.write_receipts(key_of(), receipts)
+            receipts.setdefault(key_of(header.patient), []).append(one)
+        for key, arrived in receipts.items():
+            if arrived:
+                self.facts.write_receipts(key, arrived)
         return key_of()
 
     def closed(self, *, fractions: int = 5) -> tuple[PatientKey, Dossier]:

@@ -1,4 +1,4 @@
-"""Facts of several patient keys: receipts under each, decisions as the store keeps them, a rich person of three keys."""
+"""Facts of several patient keys: receipts under each, decisions as the store keeps them, one rich person."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
