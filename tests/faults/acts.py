@@ -130,7 +130,7 @@ def _one_life(
         home,
         at=blow.at,
         after_s=blow.after_s or 3 * _LIFE_S,
-        disk=disk and disk.mounted,
+        disk=disk.mounted if disk else None,
         on_said=begin,
         **values,
     )

@@ -192,7 +192,7 @@ class Trial:
 
     def _struck(self, deed: str, home: Path, at: int | None, after_s: float | None, values: Mapping[str, Any]) -> Ended:
         disk = self._disk
-        ended = self._prepared.run(deed, home, at=at, after_s=after_s, disk=disk and disk.mounted, **values)
+        ended = self._prepared.run(deed, home, at=at, after_s=after_s, disk=disk.mounted if disk else None, **values)
         assert ended.how != "failed", ended.why
         if disk and ended.how == "killed":
             disk.power_up()

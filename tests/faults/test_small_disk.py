@@ -48,8 +48,9 @@ def test_file_when_the_disk_is_full_then_nothing_is_settled_and_it_is_filed_once
     house.facts._store = house.store
     house.filer = house.new_filer()
     for number in range(6):
-        tail = element(0x7FE0_0010, b"OW", bytes([number]) * 300_000)
-        write_file(tmp_path / "in" / f"{number}.dcm", instance=f"1.2.{number}", tail=tail)
+        path = tmp_path / "in" / f"{number}.dcm"
+        write_file(path, instance=f"1.2.{number}")
+        path.write_bytes(path.read_bytes() + element(0x7FE0_0010, b"OW", bytes([number]) * 300_000))
     ballast = fill(disk, but=700_000)
 
     with pytest.raises(StoreFull) as caught:
