@@ -10,6 +10,7 @@ from search.tokens import has_per_character, parts
 
 _MOST_READINGS: Final = 16
 _LONGEST_INITIALS: Final = 4
+_MOST_WAYS: Final = 3  # xiaodong is x, xd and xad
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +84,15 @@ def _add_written(group: NameGroup, full: set[str], initials: set[str]) -> bool:
     for order in group.orders:
         whole = "".join(part for word in order for part in parts(word))
         full.add(whole)
-    choices = [sorted({word[:1], *pinyin.initials(word)})[:3] for word in words[:4]]
+    choices = [sorted({word[:1], *pinyin.initials(word)}, key=_shortest)[:_MOST_WAYS] for word in words[:4]]
     for choice in product(*choices):
         _add_initials([choice[0], "".join(choice[1:])], initials)
         _add_initials(["".join(choice[:-1]), choice[-1]], initials)
     return False
+
+
+def _shortest(way: str) -> tuple[int, str]:
+    return len(way), way
 
 
 def _are_initials(words: list[str]) -> bool:
