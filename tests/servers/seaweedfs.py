@@ -82,7 +82,7 @@ def running(folder: Path) -> Iterator[Seaweed]:
     keys = {name: (uuid4().hex, uuid4().hex) for name in ("program", "admin")}
     config = folder / "s3.json"
     config.write_text(json.dumps(_identities(keys)), encoding="utf-8")
-    (folder / "data").mkdir()
+    (folder / "data").mkdir(exist_ok=True)  # what an earlier one left, where it was killed
     ports = _free_ports(4)
     with (folder / "seaweedfs.log").open("wb") as log:
         process = subprocess.Popen(
