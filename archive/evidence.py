@@ -134,4 +134,4 @@ class EvidenceStore:
 
 def _key(inputs: tuple[str, ...]) -> str:
     digest = hashlib.sha256("\0".join(("dose-evidence", str(METHOD), *inputs)).encode()).hexdigest()
-    return f"derived/{digest[:2]}/{digest}"
+    return f"derived/{digest[:2]}/{digest}.json"

@@ -30,6 +30,7 @@ from archive.facts.receipts import PatientKey
 from archive.journal.journal import Event
 from archive.model import Dossier, DossierState
 from ingest.retrieve.sender import Peer, Sent, send
+from lastgate.checking import check_doses
 from lastgate.composing import compose_patient
 from lastgate.papers import print_summary, release_summary
 from lastgate.reception import receiving
@@ -88,6 +89,7 @@ def run(home: Path, *, as_json: bool = False, scale: Scale = "full") -> None:
     with open_house(_settings(home)) as house:
         demo = _Demo(home=home, house=house, out=out, department=department, accounts=_accounts(house, home))
         demo.receive()
+        demo.look_at_doses()
         courses = demo.courses()
         demo.show_gate(courses)
         made = [demo.settle(course) for course in courses]
@@ -199,6 +201,10 @@ class _Demo:
                 dossier = self.house.desk.dossier(key, hit.body["id"])
                 found.append(_Course(name=course.key, patient=patient, key=key, dossier=dossier))
         return found
+
+    def look_at_doses(self) -> None:
+        """Compute what the gate must know of the planned doses, as a running node does in the background."""
+        check_doses(self.house)
 
     def show_gate(self, courses: Sequence[_Course]) -> None:
         """Tell what holds each dossier."""

@@ -1,4 +1,4 @@
-"""The processes of `lastgate serve`: receiving workers that share one port, and the filer.
+"""The processes of `lastgate serve`: receiving workers that share one port, the filer, and who looks at doses.
 
 They know each other only by the spool: a worker writes into a folder of its
 own, the filer empties them all. Each may be killed at any time and is started
@@ -13,8 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from lastgate.auditing import keep_auditing, keep_mirrored
+from lastgate.checking import keep_checking
 from lastgate.committing import keep_committing
 from lastgate.errors import AlreadyServing
+from lastgate.keeping import keep_tidy
 from lastgate.listening import Listeners, bound
 from lastgate.notifying import keep_notifying
 from lastgate.reception import keep_chained, keep_filing, node_of, prepare, spool_of
@@ -58,7 +61,7 @@ def serve(settings: Settings, *, on_start: Callable[[int], None]) -> None:
         gc.freeze()  # what is loaded now stays shared between the processes
         listeners.listen()
         workers = [_worker(settings, listeners, number) for number in range(1, settings.node.workers + 1)]
-        Supervisor((workers, (_filer(settings),))).run(lambda: on_start(listeners.port))
+        Supervisor((workers, (_filer(settings), _checker(settings)))).run(lambda: on_start(listeners.port))
 
 
 @contextmanager
@@ -94,6 +97,10 @@ def _filer(settings: Settings) -> Role:
     return Role(name="filer", run=lambda life: _file(settings, life), patience_s=_FILER_ENDS_S + _KILLED_AFTER_S)
 
 
+def _checker(settings: Settings) -> Role:
+    return Role(name="checker", run=lambda life: _check(settings, life), patience_s=_FILER_ENDS_S + _KILLED_AFTER_S)
+
+
 def _receive(settings: Settings, listeners: Listeners, name: str, life: Life) -> None:
     """Be a receiving worker until told to end; a node that no longer listens ends too, and is started again."""
     with (
@@ -122,6 +129,9 @@ def _file(settings: Settings, life: Life) -> None:
                 ("commitment", keep_committing),
                 ("availability", keep_notifying),
                 ("sending", keep_sending),
+                ("audit", keep_auditing),
+                ("second-store", keep_mirrored),
+                ("tidying", keep_tidy),
             )
         ]
         for thread in threads:
@@ -135,6 +145,14 @@ def _file(settings: Settings, life: Life) -> None:
             stop.set()
             for thread in threads:
                 thread.join()
+
+
+def _check(settings: Settings, life: Life) -> None:
+    """Look at planned doses until told to end: a process of its own, for it needs much memory for a short time."""
+    _step_back()
+    with open_house(settings) as house:
+        life.is_ready()
+        keep_checking(house, life.goes_on)
 
 
 def _step_back() -> None:

@@ -3,10 +3,10 @@
 Rooms read no settings and no environment; they are handed what they need here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,23 +18,29 @@ from archive.desk.identity import IdentityDesk
 from archive.desk.releasing import PaperShelf
 from archive.desk.transcribing import TranscribingDesk
 from archive.errors import Ambiguous, NotFound
+from archive.evidence import EvidenceStore
+from archive.facts.decisions import Decision
 from archive.facts.receipts import PatientKey
 from archive.facts.store import FactStore
 from archive.gate.gate import Gate
+from archive.gate.rulebook import StoredRules
+from archive.gate.stored import RuleStore
 from archive.journal.journal import Journal
 from archive.model import Dossier, PatientRecord
+from archive.signing.keys import KeyRing
 from archive.signing.signing import SigningKey
 from archive.vault.places import Places
 from archive.vault.vault import Vault
 from lastgate.folding import folds_of
+from lastgate.keeping import retained, timestamps_of
 from lastgate.moves import Moves
-from lastgate.settings import Settings, SettingsError
+from lastgate.ruling import judge_anew, rules_in_force
+from lastgate.settings import Settings
+from lastgate.storing import Stores, open_stores
 from search.base import Engine, Hit
 from search.kinds import Kind
 from search.query import Query
 from search.refresh import Refresher
-from storage.base import ObjectStore
-from storage.filesystem import FilesystemStore
 
 if TYPE_CHECKING:
     from courses.reading import Reader
@@ -50,14 +56,6 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stores:
-    """The object stores of a site: one for what may change place, one that locks."""
-
-    work: ObjectStore
-    locked: ObjectStore
-
-
 class House:
     """All parts of a running Lastgate, made when they are first asked for."""
 
@@ -65,37 +63,26 @@ class House:
         self.settings = settings
         self.acting = settings.node.id  # whoever gives an account at the command line acts from then on
         self.home = settings.home.absolute()
+        self._is_judged = False
 
     @cached_property
     def stores(self) -> Stores:
         """The object stores the settings name."""
-        if self.settings.store.kind == "s3":
-            return self._s3_stores()
         # Once this node signed something there is an archive: a folder without its mark is then a disk not mounted.
-        store = FilesystemStore(self.settings.store.root or self.home / "archive", must_exist=self._key_path.exists())
-        return Stores(work=store, locked=store)
-
-    def _s3_stores(self) -> Stores:
-        from storage.s3 import S3Store, connect, ensure_bucket
-
-        settings = self.settings.store
-        client = connect(
-            settings.endpoint_url or None,
-            settings.region,
-            _secret("store.access_key_file", settings.access_key_file),
-            _secret("store.secret_key_file", settings.secret_key_file),
-        )
-        ensure_bucket(client, settings.bucket, lock=False)
-        ensure_bucket(client, settings.vault_bucket, lock=True)
-        return Stores(work=S3Store(client, settings.bucket), locked=S3Store(client, settings.vault_bucket))
+        must_exist = self.key_path.exists()
+        return open_stores(self.settings.store, default_root=self.home / "archive", must_exist=must_exist)
 
     @cached_property
     def key(self) -> SigningKey:
         """The node's private key, made on first use."""
-        return SigningKey.load_or_create(self._key_path)
+        ring = KeyRing(self.stores.work)  # opened first: whether there must be an archive, the file of the key tells
+        key = SigningKey.load_or_create(self.key_path)
+        ring.publish(key, node=self.settings.node.id, at=utc_now())
+        return key
 
     @property
-    def _key_path(self) -> Path:
+    def key_path(self) -> Path:
+        """Where the node's private key lies."""
         return self.home / "keys" / f"{self.settings.node.id}.pem"
 
     @cached_property
@@ -118,7 +105,7 @@ class House:
             outbox=self.home / "spool" / "journal-outbox.db",
             key=self.key,
             clock=utc_now,
-            retain=self._end_of_retention,
+            retain=self.end_of_retention,
         )
 
     @cached_property
@@ -132,7 +119,7 @@ class House:
     @cached_property
     def vault(self) -> Vault:
         """Sealed dossiers."""
-        return Vault(work=self.stores.work, locked=self.stores.locked)
+        return Vault(work=self.stores.work, locked=self.stores.locked, stamps=timestamps_of(self.settings.seal))
 
     @cached_property
     def places(self) -> Places:
@@ -152,17 +139,37 @@ class House:
         return SqliteEngine(self.home / "index.sqlite")
 
     @cached_property
+    def rules(self) -> StoredRules:
+        """The rules of the gate and of assembly that are in force."""
+        return rules_in_force(self._rule_store, self.settings.gate.rules, self.journal, account=self.acting)
+
+    @cached_property
+    def gate(self) -> Gate:
+        """What judges dossiers: those that are sealed by the rules they were sealed under."""
+        return Gate(self.rules, earlier=self._rule_store.read, evidence=self.evidence.of)
+
+    @cached_property
+    def evidence(self) -> EvidenceStore:
+        """What was found out about planned doses."""
+        return EvidenceStore(self.stores.work)
+
+    @property
+    def _rule_store(self) -> RuleStore:
+        return RuleStore(self.stores.work)
+
+    @cached_property
     def desk(self) -> Desk:
         """Where people settle things."""
         return Desk(
             facts=self.facts,
-            gate=Gate(),
+            gate=self.gate,
             vault=self.vault,
             journal=self.journal,
             key=self.key,
             clock=utc_now,
             on_facts=self.on_facts,
             retain=self._retain,
+            rules=self.rules.rulebook.courses,
         )
 
     @cached_property
@@ -204,10 +211,16 @@ class House:
 
         return Reader(self.places)
 
-    def _retain(self, _: Dossier) -> datetime:
-        return self._end_of_retention()
+    @staticmethod
+    def clock() -> datetime:
+        """Return the time as aware UTC."""
+        return utc_now()
 
-    def _end_of_retention(self) -> datetime:
+    def _retain(self, dossier: Dossier, decisions: Sequence[Decision], sealed_on: date) -> datetime:
+        return retained(self.settings, dossier, decisions, sealed_on).lock_until
+
+    def end_of_retention(self) -> datetime:
+        """Return until when evidence that is written now is locked: the journal, certificates of disposal."""
         now = utc_now()
         try:
             return now.replace(year=now.year + self.settings.retention_years)
@@ -220,9 +233,17 @@ class House:
         with self.moves.told(folds, account=self.acting):
             Refresher(self.index).write(*folds)
 
-    def rebuild(self) -> int:
-        """Build the index anew from the object store alone and return how many documents it holds."""
-        return Refresher(self.index).rebuild(folds_of(self.desk, self.facts.patients()))
+    def rebuild(self, *, processes: int = 0) -> int:
+        """Build the index anew from the object store alone and return how many documents it holds.
+
+        Parameters
+        ----------
+        processes
+            How many share the work; 0 for one on each core.
+        """
+        from lastgate.rebuilding import folds_of_all
+
+        return Refresher(self.index).rebuild(folds_of_all(self, processes=processes))
 
     def patients_with(self, instance_uid: str) -> frozenset[PatientKey]:
         """Return under which patients an instance is known, by the index."""
@@ -230,7 +251,10 @@ class House:
         return frozenset(PatientKey(hit.patient_key) for hit in self.index.search(query).hits)
 
     def hits(self, query: Query) -> Iterator[Hit]:
-        """Yield all hits of a query, page by page."""
+        """Yield all hits of a query, page by page; what was judged under other rules is judged anew before."""
+        if not self._is_judged:
+            self._is_judged = True
+            judge_anew(self)
         while True:
             page = self.index.search(query)
             yield from page.hits
@@ -341,19 +365,3 @@ def open_house(settings: Settings) -> Iterator[House]:
         yield house
     finally:
         house.close()
-
-
-def _secret(name: str, path: Path | None) -> str:
-    if path is None:
-        raise SettingsError(f"{name} is not set: with S3 it names the file that holds the credential")
-    try:
-        if path.stat().st_mode & 0o007:
-            raise SettingsError(f"{name}: {path} can be read by anybody on this machine; run chmod 0400 {path}")
-        secret = path.read_text("utf-8").strip()
-    except OSError as error:
-        raise SettingsError(f"{name}: {path} can't be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{name}: {path} is no text") from error
-    if not secret:
-        raise SettingsError(f"{name}: {path} is empty")
-    return secret

@@ -3,20 +3,21 @@
 A rule is a function that yields `Raised` values; it knows codes and figures,
 never prose. Which codes are asked for, how grave each is and who may waive it
 depends on what was treated (`archive.gate.binding`). The gate is pure: no clock,
-no index, no store.
+no index, no store; what it must know of doses is handed in as evidence.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
+from archive.evidence import DoseEvidence
 from archive.facts.decisions import Decision, Waive
 from archive.gate.agreement import AGREEMENT_RULES
 from archive.gate.binding import standard_rulebook
 from archive.gate.content import CONTENT_RULES
 from archive.gate.corrected import CORRECTED_RULES
 from archive.gate.demands import Demands
-from archive.gate.evidence import EVIDENCE_RULES
+from archive.gate.dosimetry import EVIDENCE_RULES
 from archive.gate.order import ORDER_RULES
 from archive.gate.papers import PAPER_RULES
 from archive.gate.raised import Changes, Raised, Rule, Surroundings, Term
@@ -25,7 +26,7 @@ from archive.gate.summary import SUMMARY_RULES
 from archive.gate.treatment import DELIVERY_RULES
 from archive.gate.volumes import VOLUME_RULES
 from archive.gate.words import TermWords, Words, standard_terms, words_with
-from archive.model import Dossier, Finding, Held, Person, RulesMark, Severity, Waiver
+from archive.model import Dossier, Finding, Held, Person, Plan, RulesMark, Severity, Waiver
 
 RULES: tuple[Rule, ...] = (
     *CONTENT_RULES,
@@ -59,13 +60,20 @@ class Gate:
     earlier
         Returns the rules of a number: a sealed dossier is judged by those it was sealed under. They never change, so
         each is asked for once.
+    evidence
+        Returns what was found out about the dose of plans; None where nobody looks at doses.
     """
 
     def __init__(
-        self, rules: StoredRules | None = None, *, earlier: Callable[[int], StoredRules] | None = None
+        self,
+        rules: StoredRules | None = None,
+        *,
+        earlier: Callable[[int], StoredRules] | None = None,
+        evidence: Callable[[Iterable[Plan]], Mapping[str, DoseEvidence]] | None = None,
     ) -> None:
         self.rules = rules or StoredRules(rulebook=standard_rulebook())
         self._earlier = earlier
+        self._evidence = evidence
         self._known = {self.rules.number: (self.rules, self.rules.mark)}
         self._terms = standard_terms()
 
@@ -96,9 +104,11 @@ class Gate:
         rulebook = self.rules_for(dossier).rulebook
         demands = Demands.on(dossier.plans, rulebook)
         words = words_with(rulebook.requirements)
+        evidence = self._evidence(dossier.plans) if self._evidence else None
+        around = replace(surroundings, demands=demands, evidence=evidence)
         findings = []
         for rule in RULES:
-            for raised in rule(dossier, replace(surroundings, demands=demands)):
+            for raised in rule(dossier, around):
                 demand = demands.of(raised.code, raised.plan_uid)
                 if demand is None:
                     continue

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 
 from archive.assembly.courses import CourseRules, Interval
+from archive.evidence import DoseEvidence
 from archive.facts.decisions import Decision
 from archive.gate.binding import standard_rulebook
 from archive.gate.demands import Demands
@@ -33,6 +34,8 @@ class Surroundings:
         Settings of the grouping into courses.
     demands
         How each code is judged; the gate sets it.
+    evidence
+        What was found out about the planned dose, by UID of the plan; None where nobody looks. The gate sets it.
     """
 
     by_frame: frozenset[str] = frozenset()
@@ -40,6 +43,7 @@ class Surroundings:
     decisions: tuple[Decision, ...] = ()
     rules: CourseRules = field(default_factory=CourseRules)
     demands: Demands = field(default_factory=_standard_demands)
+    evidence: Mapping[str, DoseEvidence] | None = None
 
 
 class Term(str):

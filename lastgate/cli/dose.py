@@ -12,6 +12,18 @@ def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(dvh)
     app.command()(composite)
+    app.command("check-dose")(check_dose)
+
+
+def check_dose(
+    dossier: Annotated[str, typer.Argument(help="One dossier; all at the gate if left out.", metavar="[DOSSIER]")] = "",
+) -> None:
+    """Look at the planned dose of what waits at the gate, so that the gate can judge it."""
+    from lastgate.checking import check_doses, check_patient
+
+    with house() as opened:
+        count = check_patient(opened, opened.dossier(dossier)[0]) if dossier else check_doses(opened)
+        say(f"Looked at the dose of {count} plan{'' if count == 1 else 's'}.")
 
 
 AsPlanned = Annotated[
