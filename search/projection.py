@@ -5,7 +5,7 @@ from typing import Final
 
 from archive.answers import Json, dossier_answer, iso_date, patient_answer, person_answer
 from archive.headers import Identifier, InstanceKind
-from archive.model import Dossier, Held, PatientRecord
+from archive.model import Dossier, DossierState, Held, PatientRecord
 from search.attributes import Told, instance_rows, patient_attributes, series_attributes, study_attributes
 from search.documents import (
     Document,
@@ -30,15 +30,21 @@ def documents(record: PatientRecord) -> tuple[Document, ...]:
     found = [_patient(record, told)]
     for dossier in record.dossiers:
         found.append(_dossier(record, dossier))
+    for dossier in _here(record):
         found.extend(_plans(record, dossier))
     found.extend(_studies(record, told))
     found.extend(_series(record, dicom, told))
     return tuple(found)
 
 
+def _here(record: PatientRecord) -> tuple[Dossier, ...]:
+    """Return the dossiers of which there are bytes: one that was disposed of is told of, but nobody can ask for it."""
+    return tuple(dossier for dossier in record.dossiers if dossier.state is not DossierState.DISPOSED)
+
+
 def _dicom(record: PatientRecord) -> tuple[Held, ...]:
     """Return the instances others can ask for, each once, in order of UID."""
-    parts = [*((*dossier.instances, *dossier.late) for dossier in record.dossiers), record.unattached]
+    parts = [*((*dossier.instances, *dossier.late) for dossier in _here(record)), record.unattached]
     found = {held.uid: held for part in parts for held in part if held.header.series_uid}
     return tuple(found[uid] for uid in sorted(found))
 
@@ -122,7 +128,7 @@ def _plans(record: PatientRecord, dossier: Dossier) -> Iterator[Document]:
 
 def _series(record: PatientRecord, dicom: Sequence[Held], told: Mapping[tuple[str, str], Told]) -> Iterator[Document]:
     homes: dict[str, list[Dossier]] = {}
-    for dossier in record.dossiers:
+    for dossier in _here(record):
         for uid in {held.header.series_uid for held in (*dossier.instances, *dossier.late)}:
             homes.setdefault(uid, []).append(dossier)
     for uid, held in _grouped("series_uid", dicom).items():

@@ -15,9 +15,9 @@ from archive.model import Dossier, DossierState, PatientRecord
 def fold_standing(facts: PatientFacts, *, gate: Gate, rules: CourseRules | None = None) -> PatientRecord:
     """Return what `archive.assembly.fold.fold` does, with dossiers that were disposed of as such.
 
-    Such a dossier is told of as it was when it went, but for its findings. Once
-    its anchor plan has arrived anew, the new dossier bears its id, and only the
-    facts and the certificate tell of the old one.
+    Such a dossier is told of as it was when it went, but holds nothing any
+    more. Once its anchor plan has arrived anew, the new dossier bears its id,
+    and only the facts and the certificate tell of the old one.
     """
     found = tombstones(facts.decisions)
     record = fold(living(facts), gate=gate, rules=rules)
@@ -40,4 +40,11 @@ def _as_it_was(
 ) -> Iterator[Dossier]:
     for dossier in fold(living(facts), gate=gate, rules=rules).dossiers:
         if dossier.id == tombstone.dossier:
-            yield replace(dossier, state=DossierState.DISPOSED, findings=(), late=())
+            yield replace(
+                dossier,
+                state=DossierState.DISPOSED,
+                plans=tuple(replace(plan, structure_sets=(), doses=(), chosen_dose_uids=()) for plan in dossier.plans),
+                instances=(),
+                late=(),
+                findings=(),
+            )

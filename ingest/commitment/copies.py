@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from archive.facts.decisions import Sealed
+from archive.facts.disposed import standing_seals
 from archive.facts.receipts import Receipt
 from archive.facts.store import PatientFacts
 from archive.vault import ocfl
@@ -125,9 +125,7 @@ class Copies:
 
     def _sealed(self, receipt: Receipt, facts: PatientFacts) -> Iterator[Copy]:
         dossiers = {
-            what.dossier
-            for what in (decision.what for decision in facts.decisions)
-            if isinstance(what, Sealed) and receipt.file_sha256 in what.file_sha256s
+            seal.dossier for seal in standing_seals(facts.decisions) if receipt.file_sha256 in seal.file_sha256s
         }
         for dossier in sorted(dossiers):
             folder = ocfl.object_folder(dossier)

@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import Final
 
 from archive.assembly.catalogue import distinct
+from archive.facts.disposed import living
 from archive.facts.receipts import PatientKey, Receipt
 from archive.facts.store import FactStore, PatientFacts
 from ingest.commitment.copies import Copies, Copy
@@ -96,7 +97,7 @@ class Evidence:
         uids = frozenset(one.sop_instance_uid for one in references)
         known: dict[str, list[tuple[Receipt, PatientFacts]]] = {}
         for key in sorted(keys):
-            facts = self._facts.read_some(key, uids)
+            facts = living(self._facts.read_some(key, uids))  # what was disposed of is no longer known
             for receipt in facts.receipts:
                 known.setdefault(receipt.header.sop_instance_uid, []).append((receipt, facts))
         found = Findings()

@@ -13,6 +13,7 @@ from typing import Final
 
 from archive.assembly.belonging import belongings_of
 from archive.assembly.catalogue import distinct
+from archive.facts.disposed import living
 from archive.facts.receipts import PatientKey, Receipt
 from archive.facts.store import FactStore, PatientFacts
 from archive.model import Held
@@ -110,7 +111,7 @@ class Locator:
 
 
 def _fold(facts: PatientFacts) -> _Folded:
-    own = belongings_of(facts)
+    own = belongings_of(living(facts))
     sealed = frozenset(digest for seal in own.seals for digest in seal.file_sha256s)
     return _Folded(names=facts.names, instances=distinct(own.receipts, sealed=sealed), sealed=sealed)
 

@@ -12,7 +12,7 @@ app = typer.Typer(help="Accounts: who may act, in which role.", no_args_is_help=
 @app.command("add")
 def add(
     name: Annotated[str, typer.Argument(help="Name of the account.")],
-    role: Annotated[str, typer.Option(help="file-manager, physicist, doctor or administrator.")],
+    role: Annotated[str, typer.Option(help="file-manager, physicist, doctor, administrator or retention-officer.")],
     password_file: PasswordFile = None,
 ) -> None:
     """Make an account."""
