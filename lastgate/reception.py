@@ -5,11 +5,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 import structlog
 
+from archive.errors import ArchiveError
 from archive.headers import Identifier
 from ingest.dataset.limits import Limits
 from ingest.filing.filed import Filed, Spooled
@@ -23,12 +25,14 @@ from ingest.spool.arrival import Held
 from ingest.spool.spool import Spool, SpoolLimits
 from lastgate.committing import commitment_service_of, patients_with_any
 from lastgate.importing import keeping_of
+from lastgate.keeping import end_disposals, end_former_keys
 from lastgate.listening import bound
 from lastgate.notifying import recording_of
 from lastgate.peering import check_peering, peers_of, server_tls_of
 from lastgate.procedures import step_service_of
 from lastgate.querying import find_service_of
 from lastgate.retrieving import retrieve_service_of
+from lastgate.ruling import judge_anew
 from lastgate.wiring import House, utc_now
 from storage.errors import StorageError
 
@@ -148,6 +152,7 @@ def prepare(house: House) -> None:
     check_peering(house.settings.node)
     for store in {id(one): one for one in (house.stores.work, house.stores.locked)}.values():
         store.self_test()
+    end_former_keys(house)
     end_begun(house)
 
 
@@ -156,7 +161,8 @@ def end_begun(house: House) -> None:
 
     Nothing of it keeps the node from receiving: what can't be ended now is tried again.
     """
-    for end in (house.desk.resume, house.desk.catch_up):
+    begun = (partial(end_disposals, house), partial(judge_anew, house, is_thorough=True))
+    for end in (house.desk.resume, house.desk.catch_up, *begun):
         try:
             end()
         except Exception as error:  # noqa: BLE001 - a store, an index or one damaged dossier: others must not wait for it
@@ -183,7 +189,7 @@ def keep_chained(house: House, stop: threading.Event) -> None:
         end_begun(house)
         try:
             house.journal.flush()
-        except StorageError as error:  # what waits is safe in the outbox; the node goes on receiving
+        except (StorageError, ArchiveError) as error:  # what waits is safe in the outbox; the node goes on receiving
             _LOG.warning("journal.waits", code=error.code, error=str(error))
 
 

@@ -18,6 +18,7 @@ from lastgate.cli import (
     keeping,
     paper,
     people,
+    retention,
     sends,
 )
 from lastgate.cli.console import BAD_INPUT, REFUSED, complain
@@ -30,7 +31,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (intake, sends, commitments, desk, gate, dose, paper, keeping, journal, handover, people, corrections):
+for module in (
+    intake,
+    sends,
+    commitments,
+    desk,
+    gate,
+    dose,
+    paper,
+    keeping,
+    journal,
+    handover,
+    people,
+    corrections,
+    retention,
+):
     module.register(app)
 app.add_typer(accounts.app, name="account")
 

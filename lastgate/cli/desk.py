@@ -35,6 +35,7 @@ class State(StrEnum):
     OPEN = "open"
     READY = "ready"
     SEALED = "sealed"
+    DISPOSED = "disposed"
 
 
 class Rays(StrEnum):
@@ -120,14 +121,23 @@ def find(
 def show(dossier: DossierName, as_json: JsonFlag = False) -> None:
     """Show one dossier."""
     from archive.answers import dossier_answer
+    from lastgate.keeping import kept_answer
 
     with house() as opened:
-        _, found = opened.dossier(dossier)
-        body = dossier_answer(found)
+        key, found = opened.dossier(dossier)
+        body = {**dossier_answer(found), "kept": kept_answer(opened, key, found)}
     if as_json:
         print_json(body)
         return
     _print_dossier(body)
+    _print_kept(body["kept"])
+
+
+def _print_kept(kept: dict[str, Any]) -> None:
+    if kept["until"]:
+        say(f"Kept until {kept['until']}: {kept['terms'][0]['code']} ({kept['terms'][0]['source']})")
+    if kept["hold"]:
+        say(f"On hold since {kept['hold']['since']} by {kept['hold']['account']}: {kept['hold']['reason']}")
 
 
 def _print_dossier(body: dict[str, Any]) -> None:
