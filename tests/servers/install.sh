@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Installs what the tests need besides Python packages: DCMTK and Odil as DICOM clients, Orthanc as a peer, Java and
-# Maven for Elasticsearch, poppler to turn PDF pages into pictures, a judge of OCFL. What is there is left alone.
+# Installs what the tests need besides Python packages: DCMTK and Odil as DICOM clients, dicom3tools as a judge of media,
+# Orthanc as a peer, Java and Maven for Elasticsearch, poppler to turn PDF pages into pictures, a judge of OCFL. What is
+# there is left alone.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 # command to look for : Debian package that brings it
 needed=(/usr/bin/storescu:dcmtk /usr/bin/pdftoppm:poppler-utils java:openjdk-17-jre-headless mvn:maven openssl:openssl
-    unzip:unzip strace:strace /usr/sbin/Orthanc:orthanc /usr/bin/odil:odil)
+    unzip:unzip strace:strace /usr/sbin/Orthanc:orthanc /usr/bin/odil:odil
+    /usr/bin/dciodvfy:dicom3tools)
 missing=()
 for pair in "${needed[@]}"; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
