@@ -24,6 +24,7 @@ from lastgate.asking import Asked, Recipient
 from lastgate.plaintext import fold
 
 _SHOWN_OF_AN_ID: Final = 10
+_NOT_PRINTED: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _NOT_IN_A_NAME: Final = re.compile(r"[^\w]+")
 
 
@@ -74,8 +75,9 @@ class Letter:
 
     @property
     def words(self) -> tuple[str, str]:
-        """What the recipient is called, in Chinese and English."""
-        return self.recipient.words
+        """What the recipient is called, in Chinese and English, in one line each: a name may hold anything."""
+        zh, en = (" ".join(_NOT_PRINTED.sub(" ", one).split()) for one in self.recipient.words)
+        return zh, en
 
     @property
     def file_name(self) -> str:

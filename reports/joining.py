@@ -2,8 +2,11 @@
 
 import io
 from collections.abc import Sequence
+from typing import Final
 
-from pypdf import PdfWriter
+from pypdf import PdfReader, PdfWriter
+
+_KEPT: Final = frozenset({"/Title", "/Author", "/Subject", "/CreationDate", "/ModDate"})
 
 
 def joined(papers: Sequence[bytes]) -> bytes:
@@ -13,6 +16,8 @@ def joined(papers: Sequence[bytes]) -> bytes:
     with PdfWriter() as writer:
         for paper in papers:
             writer.append(io.BytesIO(paper))
+        first = PdfReader(io.BytesIO(papers[0])).metadata
+        writer.add_metadata({name: str(value) for name, value in (first or {}).items() if name in _KEPT})
         # The same typeface lies in each of them.
         writer.compress_identical_objects(remove_duplicates=True, remove_unreferenced=True)
         out = io.BytesIO()
