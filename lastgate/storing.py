@@ -138,9 +138,13 @@ def _opened_second(site: ObjectStore, identity: str, settings: SecondStoreSettin
         assert settings.root is not None
         opened = _filesystem(settings.root, must_exist=is_paired)
     if not is_paired:
-        body = json.dumps({"format": _PAIRED_FORMAT, "store": identity}).encode() + b"\n"
-        site.replace_if_match(PAIRED, body, expected=version)
+        site.replace_if_match(PAIRED, paired(identity), expected=version)
     return opened
+
+
+def paired(identity: str) -> bytes:
+    """Return the document that tells which second store there is."""
+    return json.dumps({"format": _PAIRED_FORMAT, "store": identity}).encode() + b"\n"
 
 
 def secret(name: str, path: Path | None) -> str:

@@ -63,9 +63,11 @@ MODELS: dict[str, TypeAdapter[Any]] = {
     "procedure-step": _STEP,
     "availability": _NOTICE,
     "dose-evidence": _EVIDENCE,
+    "damage": _DAMAGE,
+    "audit": _CURSOR,
 }
 _FORMAT = re.compile(r"lastgate/([a-z-]+)/([0-9]+)")
-_OF_A_MAP = frozenset({"journal_heads", "heads", "subject", "entries", "version_ids", "shared", "own"})
+_OF_A_MAP = frozenset({"journal_heads", "heads", "subject", "entries", "version_ids", "shared", "own", "sha256"})
 """Their keys are names of nodes, paths and the like, not words of the format."""
 
 
