@@ -279,7 +279,7 @@ def test_export_when_the_dossier_is_open_then_ocfl_is_refused_and_a_bag_says_so(
 
 def test_export_when_something_is_at_the_target_then_it_is_refused(desk: Desk, tmp_path: Path) -> None:
     told = lastgate("export", desk.sealed.id, tmp_path, env=desk.env)
-    assert (told.code, "LG-ARC-020" in told.err) == (1, True)
+    assert (told.code, "LG-ARC-040" in told.err) == (1, True)
 
 
 def test_export_when_a_password_is_wrong_then_nothing_goes_out(desk: Desk, tmp_path: Path) -> None:
