@@ -1,4 +1,4 @@
-"""The work-list of a file manager: what waits at the gate and of whom, what came late, what belongs nowhere or failed.
+"""The work-list of a file manager: what waits at the gate and of whom, what came late, is loose, damaged or failed.
 
 It pages through the index and keeps of each dossier only what the list shows: nothing is folded for it. Nothing in it
 depends on today; ages are told where it is printed (`lastgate.ageing`).
@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from lastgate.asking import doctors_of, machines_of, recipients_of
+from lastgate.auditing import damage
+from lastgate.proposing import proposals
 from lastgate.sending import queued_sends
 from lastgate.wiring import House
 from search.kinds import Kind
@@ -25,7 +27,9 @@ def worklist(house: House) -> dict[str, Any]:
     return {
         "dossiers": waiting(house),
         "late": late(house),
+        "identities": proposals(house),
         "unattached": _unattached(house),
+        "damage": damage(house),
         "quarantine": house.quarantined(),
         "sends": [one for one in queued_sends(house) if one["state"] in ("given-up", "refused")],
     }

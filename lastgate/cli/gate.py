@@ -92,7 +92,9 @@ def _asked_of(finding: Mapping[str, Any]) -> str:
         return ""
     days = _days(finding["since"])
     since = "" if days is None else f", for {days} day{'' if days == 1 else 's'}"
-    return f"; ask: {', '.join(_recipient(one) for one in finding['asked'])}{since}"
+    roles = (" and " if finding["severity"] == "urgent" else " or ").join(finding["waivable_by"])
+    may_sign = f"; may sign: {roles}" if roles else ""
+    return f"; ask: {', '.join(_recipient(one) for one in finding['asked'])}{since}{may_sign}"
 
 
 def _recipient(asked: Mapping[str, str]) -> str:
@@ -166,10 +168,21 @@ def _print_worklist(opened: "House", *, as_json: bool) -> None:
     _print_waiting(body["dossiers"])
     _print_proposals(body["dossiers"], opened.settings.worklist.silent_days)
     _print_late(body["late"])
+    print_cases("Damaged: lastgate verify --repair", [_damage_case(one) for one in body["damage"]])
+    print_cases("May be one person: lastgate people --proposals", [_identity_case(one) for one in body["identities"]])
     loose = [(who(one["patient"]), [each["message"] for each in one["findings"]]) for one in body["unattached"]]
     print_cases("Belongs to no course", loose)
     print_cases("Quarantine", [(f"{one['name']}  {one['reason']}", (one["message"],)) for one in body["quarantine"]])
     print_cases("Not sent", [send_case(one) for one in body["sends"]])
+
+
+def _damage_case(damage: Mapping[str, Any]) -> tuple[str, Sequence[str]]:
+    return f"{damage['store']} {damage['copy']}, since {damage['since']}", (damage["problem"], damage["advice"])
+
+
+def _identity_case(proposal: Mapping[str, Any]) -> tuple[str, Sequence[str]]:
+    one, other = (who(proposal[which]["patient"]) for which in ("one", "other"))
+    return f"{one}  and  {other}", [reason["message"] for reason in proposal["reasons"]]
 
 
 def _print_waiting(entries: Sequence[Mapping[str, Any]]) -> None:
