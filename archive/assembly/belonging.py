@@ -27,6 +27,8 @@ class Belongings:
         The seals of this person's dossiers.
     borrowed
         File digests that only a seal holds here: they belong to another person by now.
+    adopted
+        File digests of what came under another person and was moved here: its header names that other person.
     homes
         Where persons said that instances belong: UID of a plan, or empty for no course.
     """
@@ -34,6 +36,7 @@ class Belongings:
     receipts: tuple[Receipt, ...]
     seals: tuple[Sealed, ...]
     borrowed: frozenset[str] = frozenset()
+    adopted: frozenset[str] = frozenset()
     homes: Mapping[Content, str] = field(default_factory=dict)
 
 
@@ -54,13 +57,15 @@ def belongings_of(facts: PatientFacts) -> Belongings:
     lead = ownership.leads[facts.key]
     seals = tuple(ownership.seals_of(lead))
     sealed = frozenset(digest for seal in seals for digest in seal.file_sha256s)
-    own = [receipt for receipt, key in ownership.arrivals if ownership.owner(receipt, key) == lead]
+    owned = [(receipt, key) for receipt, key in ownership.arrivals if ownership.owner(receipt, key) == lead]
+    own = [receipt for receipt, _ in owned]
     held = {receipt.file_sha256 for receipt in own}
     lent = [receipt for receipt, _ in ownership.arrivals if receipt.file_sha256 in sealed - held]
     return Belongings(
         receipts=(*own, *lent),
         seals=seals,
         borrowed=frozenset(receipt.file_sha256 for receipt in lent),
+        adopted=frozenset(receipt.file_sha256 for receipt, key in owned if ownership.leads[key] != lead),
         homes=ownership.homes,
     )
 

@@ -51,7 +51,7 @@ def fold(facts: PatientFacts, *, gate: Gate, rules: CourseRules | None = None) -
     instances = distinct(own.receipts, sealed=frozenset(digest for seal in own.seals for digest in seal.file_sha256s))
     drafts = _drafts(facts, own, instances, rules)
     mine = tuple(held for held in instances if held.receipt.file_sha256 not in own.borrowed)
-    person = person_of(mine)
+    person = person_of(held for held in mine if held.receipt.file_sha256 not in own.adopted)
     about = _About(facts=facts, own=own, person=person, lead=facts.lead, foreign=_foreign_ids(facts, own))
     intervals = [draft.interval for draft in drafts]
     dossiers = []
@@ -92,6 +92,11 @@ class _About:
     person: Person
     lead: PatientKey
     foreign: frozenset[str]
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether several patients are this person."""
+        return len(self.facts.person) > 1
 
 
 def _drafts(facts: PatientFacts, own: Belongings, instances: Sequence[Held], rules: CourseRules) -> list[Draft]:
@@ -151,7 +156,7 @@ def _dossier(draft: Draft, about: _About, gate: Gate, around: Surroundings) -> D
         id=identity,
         aliases=tuple(sorted({dossier_id(uid) for uid in uids} - {identity} - about.foreign)),
         patient_key=about.lead,
-        person=person_of(ordered) if ordered else about.person,
+        person=_person(ordered, about),
         state=DossierState.OPEN,
         origin=told.origin if told else next((one.origin for one in draft.course.opened), "here"),
         version=seal.version if seal else 0,
@@ -174,6 +179,21 @@ def _dossier(draft: Draft, about: _About, gate: Gate, around: Surroundings) -> D
     dossier = replace(dossier, figures=figures_of(dossier, (one.first for one in around.neighbours if one.first)))
     findings = gate.of_dossier(dossier, around)
     return _with_state(replace(dossier, findings=findings), is_sealed=seal is not None)
+
+
+def _person(instances: Iterable[Held], about: _About) -> Person:
+    """Return the patient as the instances of a dossier tell, with every other ID of a joined person behind.
+
+    What came under a wrong patient names somebody else, and has no say.
+    """
+    telling = [held for held in instances if held.receipt.file_sha256 not in about.own.adopted]
+    if not telling:
+        return about.person
+    told = person_of(telling)
+    if not about.is_joined:
+        return told
+    more = (one for one in about.person.identifiers if one not in told.identifiers)
+    return replace(told, identifiers=(*told.identifiers, *more))
 
 
 def _id_of(course: Course, about: _About) -> str:
