@@ -152,9 +152,9 @@ def rotate_key(house: "House", *, account: str) -> tuple[PublicKey, ...]:
 
     ring = KeyRing(house.stores.work)
     node = house.settings.node.id
-    _, ended = rotate(house.key_path, ring, node=node, account=account, clock=house.clock)
-    for one in ended:
-        house.journal.append(Event(act="rotate-key", account=account, subject={"key": one.id, "node": node}))
+    key, ended = rotate(house.key_path, ring, node=node, account=account, clock=house.clock)
+    subject = {"node": node, "key": key.id, "ended": ", ".join(one.id for one in ended)}
+    house.journal.append(Event(act="rotate-key", account=account, subject=subject))
     return ended
 
 
@@ -173,4 +173,5 @@ def end_former_keys(house: "House") -> None:
 
     ring, node = KeyRing(house.stores.work), house.settings.node.id
     for one in end_former(house.key, ring, node=node, account=node, at=house.clock()):
-        house.journal.append(Event(act="rotate-key", account=node, subject={"key": one.id, "node": node}))
+        subject = {"node": node, "key": house.key.id, "ended": one.id}
+        house.journal.append(Event(act="rotate-key", account=node, subject=subject))

@@ -29,6 +29,9 @@ from storage.reading import Digests, copy_through
 from storage.retention import Record, RetentionRecords, utc_now, whole_seconds
 from storage.shelf import Shelf, compare
 
+LEAST_FREE_BYTES = 1 << 20
+"""A full disk is not begun with: whoever sends learns so at once, not from a node that stands still."""
+
 
 class FilesystemStore:
     """Objects as plain files below one folder, each durable before its put returns.
@@ -242,7 +245,12 @@ class FilesystemStore:
         return self._shelf.sweep_unfinished(older_than=older_than)
 
     def self_test(self) -> None:
-        """See `ObjectStore.self_test`; proves hard links, fsync and flock on this disk."""
+        """See `ObjectStore.self_test`; proves room, hard links, fsync and flock on this disk."""
+        free = os.statvfs(self.root)
+        self_test.demand(
+            free.f_bavail * free.f_frsize >= LEAST_FREE_BYTES and (free.f_favail > 0 or free.f_files == 0),
+            f"the disk of {self.root} has at least {LEAST_FREE_BYTES >> 20} MiB and a name for a new file free",
+        )
         folder = f"self-test/{uuid4().hex}"
         self_test.prove_port(self, folder)
         with translated("proving flock"), self._shelf.locked(folder), self._shelf.lock_file(folder) as second:

@@ -171,8 +171,11 @@ def keys(
     if as_json:
         print_json(found)
         return
-    columns = ("Key", "Node", "From", "Ended", "Revoked from", "Why")
-    rows = [(one["id"], one["node"], one["from"], one["ended"], one["revoked"], one["why"]) for one in found]
+    columns = ("Key", "Node", "From (UTC)", "Ended", "Revoked from", "Why")
+    rows = [
+        (one["id"], one["node"], *(str(one[name] or "")[:16] for name in ("from", "ended", "revoked")), one["why"])
+        for one in found
+    ]
     print_table("Keys", columns, rows, empty="No node has signed anything yet.")
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
 
 _NOT_LOCKED = frozenset({"NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError", "InvalidRequest"})
+_NOT_HELD = _NOT_LOCKED | {"NoSuchObjectLegalHold"}
 
 
 def locked_until(bucket: Bucket, key: str, version_id: str | None) -> tuple[datetime, str] | None:
@@ -109,7 +110,7 @@ def is_held(bucket: Bucket, key: str, version_id: str | None) -> bool:
     except Refused as refused:
         if refused.is_missing:
             raise ObjectMissing(f"{key} is not in the bucket {bucket.name} (in that version)") from refused
-        if refused.reason in _NOT_LOCKED:
+        if refused.reason in _NOT_HELD:
             return False
         raise
     return answer.get("LegalHold", {}).get("Status") == "ON"

@@ -119,7 +119,12 @@ def prove_lock(store: ObjectStore, bucket: Bucket, folder: str, *, until: dateti
     kept = False
     with suppress(ObjectMissing):
         kept = store.read_bytes(key, version=copy) == self_test.FIRST
-    self_test.demand(kept, "this program's account can't remove a locked copy by bypassing its retention")
+    self_test.demand(
+        kept,
+        "this program's account can't remove a locked copy by bypassing its retention. Take the right"
+        " s3:BypassGovernanceRetention from it at the server (on SeaweedFS: no Admin action), or lock for good with"
+        ' store.lock_mode = "compliance"',
+    )
 
 
 def _try_bypass(bucket: Bucket, locked: Version) -> None:

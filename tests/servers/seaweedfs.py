@@ -25,6 +25,7 @@ _GRPC_OFFSET = 10_000
 _PROGRAM_RIGHTS = (
     "Read", "Write", "List", "Tagging",
     "GetBucketObjectLockConfiguration", "GetObjectRetention", "PutObjectRetention",
+    "GetObjectLegalHold", "PutObjectLegalHold",
 )  # fmt: skip
 """All a program account needs; not `Admin`, which may bypass retention."""
 

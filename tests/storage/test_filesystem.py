@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from storage.base import LinksFiles, ObjectStore, SweepsUnfinished
-from storage.errors import BadKey, DigestMismatch, KeyTaken, ObjectMissing, Retained, StoreUnavailable
+from storage.errors import BadKey, DigestMismatch, KeyTaken, ObjectMissing, Retained, StoreUnavailable, StoreUnfit
 from storage.filesystem import FilesystemStore
 from tests.conformance.object_stores import put, sha256
 
@@ -279,3 +279,14 @@ def test_repair_when_locked_object_would_get_other_bytes_then_it_is_refused(stor
     repaired = store.repair("sealed", io.BytesIO(ONE), sha256=sha256(ONE), size_bytes=len(ONE))
     assert store.read_bytes("sealed") == ONE
     assert store.retention(repaired) == until + timedelta(days=1)
+
+
+def test_self_test_when_the_disk_is_all_but_full_then_the_store_is_unfit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FilesystemStore(tmp_path)
+    store.self_test()
+    monkeypatch.setattr("storage.filesystem.LEAST_FREE_BYTES", 1 << 60)
+
+    with pytest.raises(StoreUnfit, match="free"):
+        store.self_test()

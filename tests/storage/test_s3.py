@@ -301,8 +301,57 @@ def test_ensure_bucket_when_it_exists_without_lock_then_it_is_unfit(
 def test_self_test_when_account_may_bypass_locks_then_the_store_is_unfit(
     seaweedfs: Seaweed, buckets: dict[bool, str]
 ) -> None:
-    with pytest.raises(StoreUnfit, match="bypassing"):
+    with pytest.raises(StoreUnfit, match=r"bypassing its retention\. Take the right s3:BypassGovernanceRetention"):
         S3Store(seaweedfs.admin_client(), buckets[True]).self_test()
+
+
+@pytest.mark.server
+def test_self_test_when_locks_are_for_good_then_an_account_that_may_bypass_is_fit(
+    seaweedfs: Seaweed, buckets: dict[bool, str]
+) -> None:
+    S3Store(seaweedfs.admin_client(), buckets[True], compliance=True).self_test()
+
+
+def test_self_test_of_moto_then_it_is_refused_for_taking_wrong_checksums(moto_client: "S3Client") -> None:
+    """It is no judge of integrity: what it lets pass must not pass here."""
+    moto_client.meta.events.register(
+        "after-call.s3.HeadBucket",
+        lambda parsed, **_: parsed["ResponseMetadata"]["HTTPHeaders"].update(date=_http_date()),
+    )
+
+    with pytest.raises(StoreUnfit):
+        S3Store(moto_client, "bucket").self_test()
+    with pytest.raises(StoreUnfit, match="wrong checksum"):
+        proof.prove_checksum(
+            S3Store(moto_client, "bucket"), Bucket(client=moto_client, name="bucket"), f"{proof.FOLDER}/checksum"
+        )
+
+
+@pytest.mark.server
+def test_hold_then_the_version_stays_without_a_date_until_it_is_let_go(locking: S3Store) -> None:
+    version = put(locking, "held", ONE)
+    assert not locking.is_held(version)
+
+    locking.hold(version, is_held=True)
+    locking.hold(version, is_held=True)
+    assert locking.is_held(version)
+    with pytest.raises((Retained, StoreUnavailable)):
+        locking.delete("held", version=version)
+    locking.hold(version, is_held=False)
+
+    assert not locking.is_held(version)
+    locking.delete("held", version=version)
+    assert list(locking.list_versions("held")) == []
+
+
+@pytest.mark.server
+def test_hold_when_the_bucket_has_no_lock_then_the_store_is_unfit(seaweedfs: Seaweed, buckets: dict[bool, str]) -> None:
+    store = S3Store(seaweedfs.client(), buckets[False], prefix=f"{uuid4().hex}/")
+    version = put(store, "free", ONE)
+
+    assert not store.is_held(version)
+    with pytest.raises((StoreUnfit, StoreUnavailable)):
+        store.hold(version, is_held=True)
 
 
 @pytest.mark.server
