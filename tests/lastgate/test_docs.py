@@ -187,7 +187,7 @@ def test_findings_when_one_can_be_raised_then_it_is_explained_with_who_may_sign(
 
 
 def test_findings_when_the_page_explains_one_then_it_can_be_raised() -> None:
-    told = re.findall(r"^### ([A-Z-]+)$", pages.section(MANAGER_PAGE, "Findings"), flags=re.M)
+    told = re.findall(r"^### ([A-Z0-9-]+)$", pages.section(MANAGER_PAGE, "Findings"), flags=re.M)
     assert set(told) == set(standard_words())
     assert len(told) == len(set(told))
 
