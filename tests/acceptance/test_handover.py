@@ -9,32 +9,20 @@ import pytest
 
 from archive.facts.decisions import Close
 from archive.facts.receipts import PatientKey
-from archive.gate.gate import Gate
 from archive.handover.formats import PackageFormat
-from archive.model import Dossier, Finding
+from archive.model import Dossier
 from lastgate.exporting import Exported, export_dossier
 from lastgate.reception import take_in
 from lastgate.wiring import House
 from tests import judges
 from tests.acceptance.houses import local
+from tests.gates import AsksNothing
 
 pytestmark = [pytest.mark.real_data, pytest.mark.server, pytest.mark.slow]
 
 LEFT_HERE = frozenset({"pymedphys_water"})
 """503 slices of water: as much again as all others, and nothing they do not have."""
 END = Close(plan_uids=(), outcome="completed", last_date="20260930")
-
-
-class _AsksNothing(Gate):
-    """A gate that lets everything pass: what it asks of such scraps of courses is tested elsewhere."""
-
-    def of_dossier(self, *_: object, **__: object) -> tuple[Finding, ...]:
-        """Find nothing."""
-        return ()
-
-    def of_patient(self, *_: object, **__: object) -> tuple[Finding, ...]:
-        """Find nothing."""
-        return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +41,7 @@ def handed(tmp_path_factory: pytest.TempPathFactory, real_data: Path) -> Iterato
     judges.install_ocfl()
     with local(base / "from") as house:
         take_in(house, [path for path in sorted(real_data.iterdir()) if path.name not in LEFT_HERE])
-        house.__dict__["desk"] = replace(house.desk, gate=_AsksNothing())
+        house.__dict__["desk"] = replace(house.desk, gate=AsksNothing())
         sealed = tuple(_sealed(house))
         packages = {
             package: tuple(
