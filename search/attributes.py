@@ -143,7 +143,7 @@ class Told:
 
     def __init__(self, instances: Iterable[Held] = ()) -> None:
         self.headers = [held.header for held in instances]
-        self._counts: dict[str, Counter[Any]] = {}
+        self._counts: dict[str, dict[Any, int]] = {}
         readers = _readers(self.headers)
         for keyword in _SERIES_AND_ABOVE:
             if keyword in readers:
@@ -151,7 +151,7 @@ class Told:
         for told, times in _shared_of(self.headers):
             for keyword, value in told.items():
                 if keyword in _SHARED:
-                    self._add(keyword, Counter({_as_key(value): times}))
+                    self._add(keyword, {_as_key(value): times})
 
     @classmethod
     def joined(cls, parts: Iterable["Told"]) -> "Told":
@@ -159,8 +159,8 @@ class Told:
         found = cls()
         for part in parts:
             found.headers += part.headers
-            for keyword, counter in part._counts.items():
-                found._add(keyword, counter)
+            for keyword, counts in part._counts.items():
+                found._add(keyword, counts)
         return found
 
     def of(self, keywords: Iterable[str]) -> dict[str, Value]:
@@ -171,11 +171,11 @@ class Told:
         """Return every value of a place in the header, in order."""
         return sorted(set(map(attrgetter(name), self.headers)) - {""})
 
-    def _add(self, keyword: str, counter: Counter[Any]) -> None:
-        known = self._counts.setdefault(keyword, Counter())
-        known.update(counter)
-        for nothing in (None, "", ()):
-            known.pop(nothing, None)
+    def _add(self, keyword: str, counts: Mapping[Any, int]) -> None:
+        known = self._counts.setdefault(keyword, {})
+        for value, times in counts.items():
+            if value not in (None, "", ()):
+                known[value] = known.get(value, 0) + times
 
 
 def _readers(headers: Sequence[InstanceHeader]) -> dict[str, _Read]:
@@ -209,8 +209,8 @@ def _as_key(value: Attribute | None) -> Any:
     return tuple(tuple(sorted(item.items())) for item in value) if isinstance(value, tuple) else value
 
 
-def _chosen(counter: Counter[Any], keyword: str) -> Value:
-    ranked = sorted(counter, key=lambda value: (-counter[value], value))
+def _chosen(counts: Mapping[Any, int], keyword: str) -> Value:
+    ranked = sorted(counts, key=lambda value: (-counts[value], value))
     if keyword in SEQUENCES:
         items = dict.fromkeys(item for value in ranked for item in value)
         return [dict(item) for item in list(items)[:MOST_VALUES]]

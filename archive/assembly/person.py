@@ -3,6 +3,7 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 
 from archive.facts.decisions import StateIdentity
 from archive.facts.linked import PatientFacts
@@ -84,6 +85,7 @@ _PHONETIC = 2
 _FIRST_EAST_ASIAN = 0x2E80
 
 
+@lru_cache(maxsize=1024)  # every instance of a patient bears the same name, or one of a few
 def _folded(name: str) -> str:
     """Return the comparable parts of a name, ``letters=characters=phonetic``."""
     parts = ["", "", ""]
