@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lastgate.cli.console import REFUSED, JsonFlag, err, house, print_json, print_table, say
+from lastgate.cli.console import REFUSED, JsonFlag, err, house, print_json, print_table, say, short
 
 if TYPE_CHECKING:
     from lastgate.found import Found
@@ -36,7 +36,7 @@ def verify(
         if status:
             _print_status(audit_status(opened), as_json=as_json)
             return
-        name = opened.dossier(dossier)[1].id if dossier else ""
+        name = _sealed(opened, dossier) if dossier else ""
         found = Found()
         with _counting(as_json) as tell:
             for outcome in outcomes(opened, name, repair=repair, full=full):
@@ -51,6 +51,17 @@ def verify(
         say(f"{found.dossiers} sealed dossiers read back, {len(found.problems)} problems.")
     if found.problems:
         raise typer.Exit(REFUSED)
+
+
+def _sealed(opened: "House", name: str) -> str:
+    """Return the id of a sealed dossier; of one that is not sealed there is nothing to read back."""
+    from archive.errors import Refused
+
+    dossier = opened.dossier(name)[1]
+    if not dossier.version:
+        hint = "Run `lastgate verify` without a name: it reads what is not sealed yet, too."
+        raise Refused(f"The dossier {short(dossier.id)} is not sealed", hint=hint)
+    return dossier.id
 
 
 @contextmanager

@@ -166,7 +166,7 @@ def test_demo_when_papers_are_printed_then_they_are_final_and_name_the_person(
 
 
 def test_demo_when_over_then_vault_and_journal_prove_themselves(runs: Runs) -> None:
-    assert runs.ask("verify") == {"dossiers": 6, "problems": []}
+    assert runs.ask("verify").items() >= {"dossiers": 6, "problems": []}.items()
     journal = runs.ask("journal", "--verify")
     assert journal["verified"] == len(journal["events"])
     assert [event["act"] for event in journal["events"]].count("seal") == 6
