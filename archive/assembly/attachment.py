@@ -185,9 +185,10 @@ def _with_found(draft: Draft, mine: Sequence[Held]) -> Draft:
 def _homes(held: Held, drafts: Sequence[Draft], known: Mapping[str, frozenset[int]], places: _Places) -> frozenset[int]:
     """Return the places of the drafts an instance belongs to."""
     header = held.header
-    referring = _NOWHERE.union(*(known.get(uid, _NOWHERE) for uid in header.references))
-    if referring:
-        return referring
+    if header.references:
+        referring = _NOWHERE.union(*(known.get(uid, _NOWHERE) for uid in header.references))
+        if referring:
+            return referring
     if header.kind is InstanceKind.DOCUMENT:
         return _homes_of_document(held, drafts)
     if header.kind is InstanceKind.REGISTRATION:

@@ -72,7 +72,7 @@ def fold(facts: PatientFacts, *, gate: Gate, rules: CourseRules | None = None) -
         dossiers=tuple(dossiers),
         unattached=unattached,
         findings=gate.of_patient(person, unattached),
-        members=members_of(facts),
+        members=members_of(facts, person),
         told_apart=told_apart(facts),
     )
 

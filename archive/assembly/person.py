@@ -31,9 +31,11 @@ def _told(receipts: Iterable[Receipt]) -> Person:
     )
 
 
-def members_of(facts: PatientFacts) -> tuple[Member, ...]:
-    """Return the patients that are one person, each as told by what arrived under its key."""
-    arrived = {member.key: member.receipts for member in facts.members} or {facts.key: facts.receipts}
+def members_of(facts: PatientFacts, person: Person) -> tuple[Member, ...]:
+    """Return the patients that are one person, each as told by what arrived under its key; `person` is all of them."""
+    if not facts.members:
+        return (Member(key=facts.key, person=person),)
+    arrived = {member.key: member.receipts for member in facts.members}
     return tuple(Member(key=key, person=_told(arrived[key])) for key in facts.person)
 
 
