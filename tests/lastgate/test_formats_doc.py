@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -16,14 +17,18 @@ from pydantic import TypeAdapter
 
 from archive import headers
 from archive.desk.accounts import _BOOK
+from archive.desk.releasing import Printed, Releasing
 from archive.evidence import _EVIDENCE
 from archive.facts.decisions import DECISION, Act, Close
-from archive.facts.receipts import RECEIPT
+from archive.facts.receipts import RECEIPT, PatientKey
 from archive.headers import InstanceHeader
 from archive.journal.journal import Event
 from archive.model import Dossier
+from archive.signing.keys import KeyRing
+from archive.signing.signing import SigningKey
 from archive.vault.audit import _CURSOR, KEY, Cursor, Round
 from archive.vault.damage import _DAMAGE, DamageBook, stopped
+from archive.vault.disposal import CERTIFICATE, Certificate, GoneFile, GoneSource, signed_certificate
 from archive.vault.fact_checks import FirstSeen
 from archive.vault.vault import _PLAN
 from courses.answers import composite_answer, dvh_answer
@@ -38,6 +43,7 @@ from ingest.procedures.steps import _STEP, Step, Steps
 from ingest.retrieve.peer import Peer
 from ingest.retrieve.queue import SEND, Refusal, SendQueue
 from lastgate.checking import check_doses
+from lastgate.keeping import _tidying
 from lastgate.reception import take_in
 from lastgate.sample import Department
 from lastgate.sending import queue_dossier
@@ -62,12 +68,15 @@ MODELS: dict[str, TypeAdapter[Any]] = {
     "send": SEND,
     "procedure-step": _STEP,
     "availability": _NOTICE,
+    "disposal": CERTIFICATE,
     "dose-evidence": _EVIDENCE,
     "damage": _DAMAGE,
     "audit": _CURSOR,
 }
 _FORMAT = re.compile(r"lastgate/([a-z-]+)/([0-9]+)")
-_OF_A_MAP = frozenset({"journal_heads", "heads", "subject", "entries", "version_ids", "shared", "own", "sha256"})
+_OF_A_MAP = frozenset(
+    {"journal_heads", "heads", "subject", "entries", "figures", "version_ids", "shared", "own", "sha256"}
+)
 """Their keys are names of nodes, paths and the like, not words of the format."""
 
 
@@ -84,14 +93,50 @@ def archive(sample_department: Department, tmp_path_factory: pytest.TempPathFact
         account = house.accounts.add("mei", "file-manager", "correct horse")
         key, found = house.dossier(_only(house))
         end = Close(plan_uids=(), outcome="completed", last_date=found.last_fraction)
-        house.desk.close(key, found.id, end, account=account)
+        closed = house.desk.close(key, found.id, end, account=account)
+        doctor = house.accounts.add("li", "doctor", "correct horse")
+        paper = Printed(language="zh", audience="patient", pdf=b"%PDF")
+        Releasing(desk=house.desk, shelf=house.papers).release(key, closed, [paper], number="N-1", account=doctor)
         house.desk.seal(key, found.id, account=account)
         house.journal.append(Event(act="print", account="mei", subject={"dossier": found.id}))
         _committed(house)
         _queued(house, found)
+        _kept(house, key)
         _audited(house)
         house.journal.flush()
         yield house
+
+
+def _kept(house: House, patient: PatientKey) -> None:
+    """Leave behind a key that ended and was revoked, the certificate of a disposal, and a tidy intake."""
+    ring, now = KeyRing(house.stores.work), utc_now()
+    old = SigningKey.load_or_create(house.home / "keys" / "old.pem")
+    ring.publish(old, node="node1", at=now)
+    ended = ring.of_id(old.id)
+    assert ended is not None
+    ring.end(ended, by=house.key, account="adam", at=now)
+    ring.revoke(old.id, since=now, reason="stolen", by=house.key, account="adam", made_at=now)
+    certificate = Certificate(
+        dossier="a" * 52,
+        version=1,
+        patient_key=patient,
+        request=1,
+        request_sha256="0" * 64,
+        requested_by="rita",
+        confirmed_by="rolf",
+        reason="its term is over",
+        kept_until=now.date(),
+        made_at=now,
+        node="node1",
+        plan_uids=("1.2.3",),
+        dossier_sha256s=("0" * 64,),
+        files=(GoneFile(path="v1/content/dossier.json", sha256="0" * 64, sha512="0" * 128),),
+        sources=(GoneSource(key=f"intake/dicom/00/{'0' * 64}", sha256="0" * 64, arrivals=1),),
+    )
+    disposals = house.vault.disposals
+    settled = disposals.settle(signed_certificate(certificate, house.key), retain_until=None)
+    disposals.carry_out(settled, arrivals=lambda _: 1)
+    assert list(_tidying(house).sweep(before=now + timedelta(days=1)))
 
 
 def _queued(house: House, dossier: Dossier) -> None:
