@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from pydicom.uid import UID
+
 from archive.dates import parse_date
 from archive.facts.receipts import PatientKey
 from archive.uids import is_own, own_uid
@@ -21,7 +23,6 @@ from storage.durable import sync_file, sync_folder, write_all
 
 _KEY_BYTES: Final = 32
 _OWNER_READS: Final = 0o400
-_STANDARD_ROOT: Final = "1.2.840.10008."
 _FEWEST_WEEKS, _MOST_WEEKS = 52, 520
 
 
@@ -77,8 +78,12 @@ class Pseudonyms:
         self._moved = timedelta(weeks=weeks)
 
     def uid(self, uid: str) -> str:
-        """Return the UID that stands in for one; those of the standard itself name nobody and stay."""
-        if uid.startswith(_STANDARD_ROOT):
+        """Return the UID that stands in for one; those of the standard itself name nobody and stay.
+
+        Only what is registered stays (PS3.6 Annex A): there are systems that make UIDs of instances, with the
+        date and time in them, below the root of the standard.
+        """
+        if UID(uid).name != uid:
             return uid
         if is_own(uid):  # what we made stays known as ours: assembly takes no composite for the dose of a plan
             return own_uid("pseudonym", self._digest("uid", uid).hex())

@@ -60,6 +60,10 @@ def test_moment_when_moved_then_the_time_stays() -> None:
     assert ONE.moment("2025") == ""
 
 
+def test_uid_when_an_instance_has_one_below_the_root_of_the_standard_then_it_goes() -> None:
+    assert ONE.uid("1.2.840.10008.5.1.4.1.1.481.5.21220130118.165156.101").startswith("2.25.")
+
+
 def test_key_when_first_asked_for_then_a_secret_file_is_made_and_read_again(tmp_path: Path) -> None:
     path = tmp_path / "keys" / "pseudonyms.key"
     key = load_or_create_key(path)
