@@ -87,7 +87,7 @@ def _s3(settings: StoreSettings | SecondStoreSettings, name: str) -> Stores:
         secret(f"{name}.access_key_file", settings.access_key_file),
         secret(f"{name}.secret_key_file", settings.secret_key_file),
     )
-    compliance = isinstance(settings, StoreSettings) and settings.lock_mode == "compliance"
+    compliance = settings.lock_mode == "compliance"
     ensure_bucket(client, settings.bucket, lock=False)
     ensure_bucket(client, settings.vault_bucket, lock=True)
     return Stores(
