@@ -1,13 +1,20 @@
 """Real exports are folded into the dossiers a physicist would expect."""
 
+import json
+import random
+from functools import cache
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
 
+from archive.answers import dossier_answer, patient_answer
+from archive.headers import InstanceHeader
 from archive.model import Dossier, DossierState, PatientRecord
 from archive.reading.describe import describe
 from tests.factories import codes, folded, only_dossier, receipt
+
+REAL_PERMUTATIONS = 20
 
 pytestmark = [pytest.mark.real_data, pytest.mark.filterwarnings("ignore::UserWarning")]
 
@@ -15,6 +22,13 @@ pytestmark = [pytest.mark.real_data, pytest.mark.filterwarnings("ignore::UserWar
 def fold_files(*paths: Path) -> PatientRecord:
     headers = [describe(dcmread(path, force=True, stop_before_pixels=True)) for path in sorted(paths)]
     return folded([receipt(header) for header in headers])
+
+
+@cache
+def every_header(real_data: Path) -> tuple[InstanceHeader, ...]:
+    """Return the headers of all real files but for planning images."""
+    paths = [path for path in real_data.rglob("*.dcm") if not path.name.startswith(("CT.", "ct_slice"))]
+    return tuple(describe(dcmread(path, force=True, stop_before_pixels=True)) for path in sorted(paths))
 
 
 def only(*paths: Path) -> Dossier:
@@ -70,13 +84,24 @@ def test_proton_plans_of_2022_and_2026_of_one_patient_then_two_courses(real_data
 
 
 def test_every_real_file_as_one_patient_then_nothing_is_raised(real_data: Path) -> None:
-    paths = [path for path in real_data.rglob("*.dcm") if not path.name.startswith(("CT.", "ct_slice"))]
-
-    record = fold_files(*paths)
+    record = folded([receipt(header) for header in every_header(real_data)])
 
     everything = {held.uid for dossier in record.dossiers for held in dossier.instances}
     assert len(everything) + len(record.unattached) > 100
     assert all("{" not in finding.message_zh for one in record.dossiers for finding in one.findings)
+
+
+def test_every_real_header_in_any_order_then_answers_are_byte_equal(real_data: Path) -> None:
+    receipts = [receipt(one) for one in {one.sop_instance_uid: one for one in every_header(real_data)}.values()]
+    shuffle = random.Random(20261123).shuffle
+
+    told = set()
+    for _ in range(REAL_PERMUTATIONS):
+        shuffle(receipts)
+        record = folded(receipts)
+        told.add(json.dumps([patient_answer(record), *map(dossier_answer, record.dossiers)]))
+
+    assert len(told) == 1
 
 
 def test_only_dossier_of_a_real_plan_then_its_id_does_not_depend_on_what_else_arrives(real_data: Path) -> None:
