@@ -188,7 +188,7 @@ class Desk:
         Raises
         ------
         Refused
-            Something still holds it at the gate.
+            Something still holds it at the gate, or a dossier of its id was sealed of another patient.
         SealBroken
             The vault holds another version than the facts tell.
         """
@@ -211,7 +211,9 @@ class Desk:
             key=self.key,
         )
         stamp = self.vault.stamp(plan)
-        self.finish(key, self.vault.settle(with_stamp(plan, stamp) if stamp else plan), dossier)
+        settled = self.vault.settle(with_stamp(plan, stamp) if stamp else plan)
+        _refuse_strangers(settled, facts)
+        self.finish(key, settled, dossier)
         return self.dossier(key, dossier.id)
 
     def resume(self) -> int:
@@ -336,6 +338,8 @@ class Desk:
         names = (dossier.id, *dossier.aliases)
         begun = [plan for name in names for plan in self.vault.begun(name) if not _is_recorded(plan, facts)]
         for plan in begun:
+            _refuse_strangers(plan, facts)
+        for plan in begun:
             self.finish(key, plan, dossier)
         return bool(begun)
 
@@ -358,6 +362,15 @@ class Desk:
         for key in dict.fromkeys(keys):
             self.on_facts(key)
         self.journal.strike(owed)
+
+
+def _refuse_strangers(plan: SealingPlan, facts: PatientFacts) -> None:
+    """Refuse to take the seal of another patient's dossier for one's own: its files are not those of this patient."""
+    if plan.patient_key not in facts.leads:
+        raise Refused(
+            f"A dossier of the id {plan.dossier} was sealed of another patient: its plan came under two patient IDs",
+            hint="Find out whose it is: `lastgate link` if they are one person, `lastgate move` if it came wrongly.",
+        )
 
 
 def _is_recorded(plan: SealingPlan, facts: PatientFacts) -> bool:

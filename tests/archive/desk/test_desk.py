@@ -13,6 +13,7 @@ from archive.journal.journal import Event
 from archive.model import DeliveryState, Dossier, DossierState
 from archive.signing.acts import is_genuine
 from archive.signing.keys import KeyRing
+from tests.archive.assembly.linked import TWIN, under
 from tests.archive.house import (
     ADMINISTRATOR,
     DOCTOR,
@@ -380,3 +381,22 @@ def test_state_delivery_without_a_reason_then_it_is_refused(house: SmallHouse) -
 
     with pytest.raises(Refused, match="reason"):
         house.desk.state_delivery(key, dossier.id, act, account=PHYSICIST)
+
+
+def test_seal_when_the_plan_came_under_two_patients_then_the_second_is_not_taken_for_the_first(
+    house: SmallHouse,
+) -> None:
+    first, dossier = house.sealed()
+    second = key_of(TWIN)
+    house.receive(under(TWIN, course("plan", fractions=5)))
+    (same,) = house.desk.record(second).dossiers
+    house.desk.close(second, same.id, completed(), account=DOCTOR)
+    assert same.id == dossier.id
+
+    for _ in range(2):  # before and after its own plan was tried
+        with pytest.raises(Refused, match="sealed of another patient") as caught:
+            house.desk.seal(second, same.id, account=FILE_MANAGER)
+    assert "lastgate link" in caught.value.advice
+    assert house.desk.dossier(second, same.id).state is not DossierState.SEALED
+    assert house.desk.dossier(first, dossier.id).version == 1
+    assert list(house.vault.check(dossier.id)) == []
