@@ -15,7 +15,7 @@ from archive.assembly.disposed import fold_standing
 from archive.dates import parse_date
 from archive.desk.accounts import RETENTION_OFFICER, Account
 from archive.desk.naming import pick, pick_finding, refuse_role
-from archive.errors import FactClash, NotFound, Refused
+from archive.errors import FactClash, NotFound, Refused, SealBroken
 from archive.facts.decisions import (
     Act,
     ChooseDose,
@@ -193,6 +193,11 @@ class Desk:
             The vault holds another version than the facts tell.
         """
         refuse_role(account, _CLINICAL, "seal")
+        with suppress(SealBroken):  # another process may have got to the vault, and not to the facts yet
+            return self._seal(key, name, account)
+        return self._seal(key, name, account)
+
+    def _seal(self, key: PatientKey, name: str, account: Account) -> Dossier:
         if self._finish_begun(key, self.dossier(key, name)):
             dossier = self.dossier(key, name)
             if not dossier.awaits_addendum:
@@ -218,11 +223,10 @@ class Desk:
 
     def resume(self) -> int:
         """Bring seals to their end that a crash interrupted, and return how many there were."""
-        count = 0
-        for plan in self.vault.unfinished():
+        begun = list(self.vault.unfinished())
+        for plan in begun:
             self.finish(plan.patient_key, plan, self.dossier(plan.patient_key, plan.dossier))
-            count += 1
-        return count
+        return len(begun)
 
     def catch_up(self) -> int:
         """Journal and index the acts of this node after whose fact it was interrupted; return how many there were.

@@ -172,7 +172,7 @@ class Trial:
         home = self._fresh()
         ended = self._struck(deed, home, blow.at, blow.after_s, self._values)
         self.toll.blows += ended.how == "killed"
-        if blow.then_at is not None:
+        if blow.then_at is not None and ended.how == "killed":
             again = self._struck("restart", home, blow.then_at, None, {"promised": {}})
             self.toll.second_blows += again.how == "killed"
         self._judge(home, f"{deed}, {blow}", ended)

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
 
+from archive.desk.desk import Desk
 from archive.facts.decisions import Close
 from archive.model import DossierState
 from tests.archive.house import DOCTOR, FILE_MANAGER, SmallHouse, completed
@@ -107,3 +109,26 @@ def test_carry_out_when_a_late_process_ends_version_one_after_version_two_then_t
     assert inventory is not None
     assert inventory["head"] == "v2"
     assert list(house.vault.check(dossier.id)) == []
+
+
+def test_seal_when_another_process_is_between_vault_and_facts_then_its_seal_is_ended_and_not_called_broken(
+    house: SmallHouse,
+) -> None:
+    """It gets to the vault after we looked for seals that were begun."""
+    key, dossier = house.ready()
+    look = Desk._finish_begun
+    looks: list[bool] = []
+
+    def look_too_early(desk: Desk, *of: Any) -> bool:
+        looks.append(True)
+        if len(looks) > 1:
+            return look(desk, *of)
+        with mock.patch.object(Desk, "_finish_begun", return_value=False), dying_at(house.facts, "write_decision"):
+            house.desk.seal(key, dossier.id, account=DOCTOR)
+        return False
+
+    with mock.patch.object(Desk, "_finish_begun", look_too_early):
+        sealed = house.desk.seal(key, dossier.id, account=FILE_MANAGER)
+
+    assert (sealed.state, sealed.version) == (DossierState.SEALED, 1)
+    assert acts(house)["seal"] == 1
