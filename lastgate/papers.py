@@ -5,7 +5,7 @@ long as they still tell what the dossier tells. Everything else is a draft.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from importlib.metadata import version
@@ -88,6 +88,19 @@ def print_summary(
     }
     house.journal.append(Event(act="print", account=account, subject=subject))
     return paper
+
+
+def handed_out(house: House, dossier: Dossier) -> Iterator[tuple[str, str, str]]:
+    """Yield the day, the account and the audience of each print of the released papers, as the journal tells."""
+    if dossier.released is None:
+        return
+    number = dossier.released.what.number
+    for event in house.journal.events_since(dossier.released.on):
+        told = event["subject"]
+        if event["act"] != "print" or told.get("draft"):
+            continue
+        if (told.get("dossier"), told.get("number")) == (dossier.id, number):
+            yield event["at"][:10], event["account"], told["audience"]
 
 
 def release_summary(

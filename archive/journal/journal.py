@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +172,20 @@ class Journal:
                 entry = parsed(stat.key, line)
                 if "act" in entry:
                     yield {"node": stat.key.split("/")[1], **entry}
+
+    def events_since(self, day: date) -> Iterator[dict[str, Any]]:
+        """Yield the chained events of all nodes from this day (UTC) on, node by node; older segments are not read."""
+        keys: dict[str, list[str]] = {}
+        for stat in self._locked.list("journal/"):
+            keys.setdefault(stat.key.split("/")[1], []).append(stat.key)
+        for node, own in keys.items():
+            read: list[list[dict[str, Any]]] = []
+            for key in reversed(own):
+                read.append([parsed(key, line) for line in self._locked.read_bytes(key).splitlines()])
+                if any(entry["at"] < day.isoformat() for entry in read[-1] if "act" in entry):
+                    break
+            events = (entry for segment in reversed(read) for entry in segment if "act" in entry)
+            yield from ({"node": node, **entry} for entry in events if entry["at"] >= day.isoformat())
 
     def audit(self, witnesses: Iterable[Witness] = ()) -> Audit:
         """Return all that is wrong with the chain of any node; nodes may go on writing meanwhile.

@@ -23,6 +23,7 @@ from lastgate.cli.rules import show_rules
 from lastgate.cli.sends import send_case
 
 if TYPE_CHECKING:
+    from archive.model import Dossier
     from lastgate.wiring import House
 
 MOST_SHOWN: Final = 200
@@ -121,8 +122,18 @@ def _gate_of_one(opened: "House", dossier: str, *, as_json: bool) -> None:
     else:
         say(f"Dossier {found.id}: {found.state.value}")
         print_findings(findings)
+        if any(finding["code"] == "SUMMARY-OUTDATED" for finding in findings):
+            _print_holders(opened, found)
     if any(finding["blocks"] for finding in findings):
         raise typer.Exit(REFUSED)
+
+
+def _print_holders(opened: "House", found: "Dossier") -> None:
+    """Say who printed the paper that is outdated: they know in whose hands it is."""
+    from lastgate.papers import handed_out
+
+    for day, account, audience in handed_out(opened, found):
+        say(f"The outdated paper was printed on {day} by {account} (for {audience}).")
 
 
 def _print_urgent(opened: "House", *, as_json: bool) -> None:

@@ -71,6 +71,7 @@ def journey(tmp_path_factory: pytest.TempPathFactory, sample_department: Departm
     run("gate late", "gate", name, "--json")
     run("show late", "show", name, "--json")
     run("worklist", "gate", "--json")
+    run("gate outdated", "gate", name)
     run("outdated", "summary", name, "-o", folder / "outdated.pdf", "--date", "2026-11-03", *page)
     run("release 2", "release", name, "--date", "2026-11-03", "--as", "physicist")
     run("seal 2", "seal", name, "--as", "file-manager")
@@ -89,7 +90,16 @@ def journey(tmp_path_factory: pytest.TempPathFactory, sample_department: Departm
 
 
 def test_journey_when_each_step_is_done_then_its_exit_code_is_as_documented(journey: Journey) -> None:
-    refused = {"gate open", "dvh early", "sign wrong role", "seal early", "draft", "seal 3", "gate late"}
+    refused = {
+        "gate open",
+        "dvh early",
+        "sign wrong role",
+        "seal early",
+        "draft",
+        "seal 3",
+        "gate late",
+        "gate outdated",
+    }
     refused |= {"release early", "unreleased", "release wrong role", "outdated"}
     codes = {step: told.code for step, told in journey.told.items()}
     assert codes == {step: int(step in refused) for step in codes}, journey.told
@@ -147,6 +157,8 @@ def test_journey_when_a_late_dose_changes_what_is_printed_then_the_worklist_says
     assert {"LATE", "SUMMARY-LATE", "SUMMARY-OUTDATED"} <= set(told)
     assert "dose grids" in told["SUMMARY-OUTDATED"]["message"]
     assert told["SUMMARY-OUTDATED"]["asked"][0]["kind"] == "doctor"
+    assert journey.told["gate outdated"].words.count("was printed on") == 1
+    assert "by doctor (for both)" in journey.told["gate outdated"].words
 
 
 def test_journey_when_a_page_is_printed_again_then_is_the_very_file_in_the_vault(journey: Journey) -> None:
