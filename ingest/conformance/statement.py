@@ -53,7 +53,11 @@ _PROFILES: Final = (
     ("Cipher suites of TLS 1.2, in OpenSSL's words", f"`{CIPHERS}`"),
     ("Client certificates", "Asked for by default (`node.tls.clients`); rules bind a title to certificates"),
     ("User identity", "Recorded with each receipt; nobody is authenticated by it"),
-    ("Audit trail", "The program's own hash-chained journal, not the messages of PS3.15 A.5"),
+    (
+        "Audit trail",
+        "The program's own hash-chained journal; `lastgate journal --format dicom` writes it as messages of PS3.15 A.5,"
+        " and sends none by itself",
+    ),
     ("Media, digital signatures, de-identification", "None of the DICOM profiles"),
 )
 

@@ -103,7 +103,8 @@ _TABLE: Final[dict[str, _Row]] = {
     "set-aside": (_ACTIVITY, "E", "Damaged copy set aside", ""),
     "tidy": (_ACTIVITY, "E", "Leftovers of interrupted writing removed", ""),
     "rules": (_ACTIVITY, "U", "Rules of the gate changed", ""),
-    "rotate-key": (_ALERT, "U", "Signing key ended or revoked", ""),
+    "rotate-key": (_ACTIVITY, "U", "Signing key ended, another took its place", ""),
+    "revoke-key": (_ALERT, "U", "Signing key revoked", ""),
 }
 
 ACTS: Final = {
