@@ -52,7 +52,7 @@ def excess(house: SmallHouse) -> str:
 
 
 def test_close_then_the_dossier_is_ready_and_the_act_is_signed_stored_and_journalled(house: SmallHouse) -> None:
-    key, dossier = house.ready()
+    key, dossier = house.closed()
 
     assert (dossier.state, dossier.outcome) == (DossierState.READY, "completed")
     (decision,) = house.facts.read(key).decisions
@@ -205,7 +205,7 @@ def test_decision_when_anything_in_it_is_changed_then_it_is_not_genuine(
 
 
 def test_decision_then_its_key_is_known_as_the_nodes(house: SmallHouse) -> None:
-    house.ready()
+    house.closed()
     house.journal.flush()
     (decision,) = house.facts.read(key_of()).decisions
 
@@ -282,8 +282,8 @@ def test_seal_of_a_ready_dossier_then_it_is_sealed_signed_and_journalled(house: 
     last = house.facts.read(key).decisions[-1]
     assert (last.what.act, last.account, last.role) == ("seal", "fay", "file-manager")
     assert is_genuine(last)
-    assert journalled(house) == [("close", "dora"), ("seal", "fay")]
-    assert house.refreshed == [key, key]
+    assert journalled(house) == [("close", "dora"), ("release", "dora"), ("seal", "fay")]
+    assert house.refreshed == [key, key, key]
 
 
 def test_seal_of_an_open_dossier_then_it_is_refused_and_told_what_holds_it(house: SmallHouse) -> None:
@@ -314,7 +314,7 @@ def test_seal_twice_then_the_second_is_refused_as_nothing_came(house: SmallHouse
 def test_seal_when_the_vault_holds_more_than_the_facts_tell_then_it_is_broken(house: SmallHouse) -> None:
     key, dossier = house.sealed()
     folder = house.work_files.root
-    next(folder.glob("facts/*/*/d-00000002.json")).unlink()
+    next(folder.glob("facts/*/*/d-00000003.json")).unlink()
     next(folder.glob("sealing/*/v1.json")).unlink()
 
     with pytest.raises(SealBroken):
@@ -325,7 +325,7 @@ def test_seal_when_its_fact_was_not_written_and_the_dossier_opened_again_then_it
     house: SmallHouse,
 ) -> None:
     key, dossier = house.sealed()
-    next(house.work_files.root.glob("facts/*/*/d-00000002.json")).unlink()
+    next(house.work_files.root.glob("facts/*/*/d-00000003.json")).unlink()
     house.receive([record("sixth", recorded(6), day=LAST_DAY)])
     assert house.desk.dossier(key, dossier.id).state is DossierState.OPEN
 
