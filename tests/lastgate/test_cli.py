@@ -30,7 +30,7 @@ def env(tmp_path_factory: pytest.TempPathFactory, sample_department: Department)
     folders = [sample_department.patient(f"SAMPLE-000{number}").folder for number in (2, 5)]
     told = lastgate("import", *folders, letter, env=env)
     assert told.code == 1
-    assert "121 stored" in told.out
+    assert "135 stored" in told.out
     assert "1 quarantined" in told.out
     for name in ("doctor", "physicist", "file-manager", "administrator"):
         assert lastgate("account", "add", name, "--role", name, env=env).code == 0
@@ -223,7 +223,13 @@ def test_gate_when_a_dossier_lacks_something_then_exit_code_1_and_what_to_do(env
         assert word in told.words
     told = lastgate("gate", "fonxda", "--json", env=env)
     assert told.code == 1
-    assert [one["code"] for one in told.json["findings"]] == ["DOSE-MISSING", "FRACTIONS-MISSING", "NOT-CLOSED"]
+    assert [one["code"] for one in told.json["findings"]] == [
+        "CONSENT-MISSING",
+        "DOSE-MISSING",
+        "FRACTIONS-MISSING",
+        "NOT-CLOSED",
+        "SLICES-COARSE",
+    ]
 
 
 def test_quarantine_when_something_is_there_then_says_what_and_why(env: dict[str, str]) -> None:
@@ -290,7 +296,7 @@ def test_password_when_nobody_can_be_asked_then_the_command_ends(env: dict[str, 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["seal", "fonxda", "--as", "doctor"], ["3 finding(s) hold it at the gate", "lastgate gate DOSSIER"]),
+        (["seal", "fonxda", "--as", "doctor"], ["4 finding(s) hold it at the gate", "lastgate gate DOSSIER"]),
         (
             ["sign", "fonxda", "DOSE-MISSING", "--reason", "r", "--as", "doctor"],
             ["A doctor may not sign DOSE-MISSING", "Ask a physicist", "LG-ARC-005"],
@@ -344,8 +350,8 @@ def test_send_when_a_peer_takes_it_then_says_how_many(env: dict[str, str], tmp_p
         told = lastgate("send", "fonxda", f"JUDGE@127.0.0.1:{port}", env=env)
         body = lastgate("send", "fonxda", f"JUDGE@127.0.0.1:{port}", "--json", env=env).json
     assert told.code == 0
-    assert f"34 of 34 objects of fonxda2rw2 are stored at JUDGE@127.0.0.1:{port}." in told.words
-    assert (body["stored"], body["refused"]) == (34, [])
+    assert f"38 of 38 objects of fonxda2rw2 are stored at JUDGE@127.0.0.1:{port}." in told.words
+    assert (body["stored"], body["refused"]) == (38, [])
 
 
 def test_rebuild_when_run_then_says_how_many_documents(env: dict[str, str]) -> None:

@@ -11,6 +11,7 @@ from archive.facts.decisions import Close
 from archive.model import Dossier
 from ingest.commitment.references import Reference
 from ingest.commitment.transactions import Asked, Transactions
+from lastgate.checking import check_doses
 from lastgate.committing import answering_of
 from lastgate.reception import filer_of, receiving, take_in
 from lastgate.sample import Department
@@ -26,6 +27,7 @@ def sealed_home(sample_department: Department, tmp_path_factory: pytest.TempPath
     patient = next(one for one in sample_department.patients if one.patient_id == "SAMPLE-0003")
     with open_house(Settings(home=home)) as house:
         take_in(house, patient.paths)
+        check_doses(house)
         account = house.accounts.add("mei", "file-manager", "correct horse")
         (key,) = house.facts.patients()
         (dossier,) = house.desk.record(key).dossiers

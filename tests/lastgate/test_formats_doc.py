@@ -75,7 +75,7 @@ MODELS: dict[str, TypeAdapter[Any]] = {
 }
 _FORMAT = re.compile(r"lastgate/([a-z-]+)/([0-9]+)")
 _OF_A_MAP = frozenset(
-    {"journal_heads", "heads", "subject", "entries", "figures", "version_ids", "shared", "own", "sha256"}
+    "journal_heads heads subject entries figures version_ids shared own sha256 packs requirements".split()  # noqa: SIM905
 )
 """Their keys are names of nodes, paths and the like, not words of the format."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from archive.facts.decisions import Close, Waive
+from archive.facts.decisions import Act, Close, Decision, Waive
 from archive.gate.gate import Gate
 from archive.gate.raised import Change, Changes, Raised, Surroundings, Term
 from archive.headers import InstanceHeader
@@ -45,7 +45,7 @@ def ended(delivered: int) -> Close:
 
 
 def missing(delivered: int, *signed: Waive) -> Finding:
-    acts = [ended(delivered), *(decision(8 + at, one) for at, one in enumerate(signed))]
+    acts: list[Act | Decision] = [ended(delivered), *(decision(8 + at, one) for at, one in enumerate(signed))]
     (found,) = (one for one in only_dossier(cut_short(delivered), acts).findings if one.code == "FRACTIONS-MISSING")
     return found
 

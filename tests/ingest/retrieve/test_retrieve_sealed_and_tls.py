@@ -12,6 +12,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet  # ty
 
 from archive.facts.decisions import Close
 from ingest.peers.tls import TlsFiles
+from lastgate.checking import check_doses
 from lastgate.reception import receiving, take_in
 from lastgate.sample import Department
 from lastgate.settings import NodeSettings, PeerSettings, Settings, TlsSettings
@@ -35,6 +36,7 @@ def test_move_when_the_intake_let_go_of_what_is_sealed_then_it_comes_from_the_va
     node = NodeSettings(port=0, unknown_peers="accept", peers=(peer,))
     with open_house(Settings(home=tmp_path / "home", node=node)) as house:
         take_in(house, patient.paths)
+        check_doses(house)
         _seal_and_empty_the_intake(house)
         with receiving(house, port=0) as reception, storescp(tmp_path / "got", "+xa", port=port):
             told = movescu(reception.port, ("QueryRetrieveLevel=PATIENT", "PatientID=SAMPLE-0003"), "DEST", "-P")
