@@ -30,6 +30,7 @@ from archive.model import Dossier, PatientRecord
 from archive.signing.keys import KeyRing
 from archive.signing.signing import SigningKey
 from archive.vault.places import Places
+from archive.vault.retention import years_after
 from archive.vault.vault import Vault
 from lastgate.folding import folds_of
 from lastgate.keeping import retained, timestamps_of
@@ -222,10 +223,7 @@ class House:
     def end_of_retention(self) -> datetime:
         """Return until when evidence that is written now is locked: the journal, certificates of disposal."""
         now = utc_now()
-        try:
-            return now.replace(year=now.year + self.settings.retention_years)
-        except ValueError:  # 29 February
-            return now.replace(year=now.year + self.settings.retention_years, day=28)
+        return datetime.combine(years_after(now.date(), self.settings.retention_years), now.timetz())
 
     def on_facts(self, *keys: PatientKey) -> None:
         """Fold patients again and write the index: the port the archive calls after every new fact."""

@@ -16,7 +16,7 @@ from archive.facts.receipts import PatientKey
 from archive.model import Dossier, DossierState
 from archive.vault import ocfl
 from archive.vault.vault import SealingPlan, SourceFile, Vault
-from storage.base import ObjectStore, Version
+from storage.base import ObjectStore, Replicated, Version
 from storage.documents import put_document
 from storage.errors import DigestMismatch, ObjectMissing
 from storage.reading import read_back, replicas_of
@@ -24,6 +24,7 @@ from storage.reading import read_back, replicas_of
 _SWEPT: Final = "intake/dicom/"
 _RECORDED: Final = ".recorded"
 _TIDIED: Final = ".tidied"
+_BOTH: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,12 @@ class Tidying:
         self._record = record
 
     def sweep(self, *, before: datetime) -> Iterator[Tidied]:
-        """Let go of what was sealed before that moment (aware UTC), plan by plan; done again, it goes on."""
+        """Let go of what was sealed before that moment (aware UTC), plan by plan; done again, it goes on.
+
+        While one of two stores is away nothing goes: its copies can't be read.
+        """
+        if any(isinstance(store, Replicated) and len(store.replicas) < _BOTH for store in (self._work, self._locked)):
+            return
         stats = {stat.key: stat for stat in self._work.list("sealing/")}
         for key, stat in sorted(stats.items()):
             plan_key = key.removesuffix(_RECORDED)

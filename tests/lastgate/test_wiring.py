@@ -201,7 +201,7 @@ def test_house_when_kept_for_years_then_the_last_day_of_february_has_a_term(tmp_
 
     leap = datetime(2028, 2, 29, 12, tzinfo=UTC)
     with local(tmp_path) as house, mock.patch("lastgate.wiring.utc_now", return_value=leap):
-        assert house._retain(None) == datetime(2058, 2, 28, 12, tzinfo=UTC)  # type: ignore[arg-type]
+        assert house.end_of_retention() == datetime(2058, 3, 1, 12, tzinfo=UTC)
 
 
 def _credentials(folder: Path, text: str = "any", *, mode: int = 0o400) -> Path:

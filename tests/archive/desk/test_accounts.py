@@ -76,10 +76,10 @@ def test_add_of_a_name_that_is_taken_then_it_is_refused_and_the_first_stays(stor
 
 def test_all_then_accounts_stand_in_order_of_name(store: FilesystemStore) -> None:
     accounts = Accounts(store)
-    for name, role in zip("cabd", ROLES, strict=True):
+    for name, role in zip("cabde", ROLES, strict=True):
         accounts.add(name, role, "correct horse")
 
-    assert [account.name for account in accounts.all()] == list("abcd")
+    assert [account.name for account in accounts.all()] == list("abcde")
 
 
 def test_check_when_the_stored_password_is_damaged_then_it_is_refused(store: FilesystemStore) -> None:

@@ -64,9 +64,7 @@ def test_years_after_then_it_is_the_day_counted_by_hand(start: str, years: int, 
     ("preset", "birth", "death", "expected", "by"),
     [
         pytest.param("default", "19600101", "", "2054-03-08", "TREATMENT", id="an adult: 30 years"),
-        pytest.param(
-            "default", "20060301", "", "2054-03-08", "TREATMENT", id="of age since some days"
-        ),
+        pytest.param("default", "20060301", "", "2054-03-08", "TREATMENT", id="of age since some days"),
         pytest.param("default", "20200229", "", "2068-02-29", "MINOR", id="a child born on a leap day, 48 years"),
         pytest.param("default", "20230301", "", "2071-03-01", "MINOR", id="a child of one year"),
         pytest.param("default", "19600101", "20600110", "2068-01-10", "DEATH", id="died late: 8 years"),
