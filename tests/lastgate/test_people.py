@@ -21,11 +21,10 @@ from tests.archive.assembly.linked import YEARS_LATER, under
 from tests.factories import course, dose, image, receipt, uid
 from tests.lastgate.program import Told, environment, lastgate
 
-BORN = {"birth_date": "19500101", "sex": "M"}
 
-
-def patient(value: str, name: str, *, issuer: str = "HIS", **values: str) -> PatientHeader:
-    return PatientHeader(identifier=Identifier(value=value, issuer=issuer), name=name, **{**BORN, **values})
+def patient(value: str, name: str, *, issuer: str = "HIS", birth_date: str = "19500101") -> PatientHeader:
+    identifier = Identifier(value=value, issuer=issuer)
+    return PatientHeader(identifier=identifier, name=name, birth_date=birth_date, sex="M")
 
 
 WANG = patient("H-77", "王小东")

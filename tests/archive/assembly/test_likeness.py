@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import pytest
 
@@ -30,17 +31,17 @@ WANG = Likeable(
 )
 
 
-def another(value: str = "9", issuer: str = "HIS", **values: object) -> Likeable:
+def another(value: str = "9", issuer: str = "HIS", **values: Any) -> Likeable:
     """Return somebody else of that ID, of whom nothing else is told."""
     identifier = Identifier(value=value, issuer=issuer)
-    return replace(Likeable(key=PatientKey("b"), identifiers=(identifier,)), **values)  # type: ignore[arg-type]
+    return replace(Likeable(key=PatientKey("b"), identifiers=(identifier,)), **values)
 
 
-NAMED = {"names": frozenset({"王小东"}), "spellings": WANG.spellings}
-SPELT = {"names": frozenset({"WANG^XIAODONG"}), "spellings": frozenset({"wangxiaodong"})}
-SHORT = {"names": frozenset({"W X D"}), "initials": frozenset({"wxd"}), "is_short": True}
-BORN = {"birth_date": "1950-01-01"}
-MALE = {"sex": "M"}
+NAMED: dict[str, Any] = {"names": frozenset({"王小东"}), "spellings": WANG.spellings}
+SPELT: dict[str, Any] = {"names": frozenset({"WANG^XIAODONG"}), "spellings": frozenset({"wangxiaodong"})}
+SHORT: dict[str, Any] = {"names": frozenset({"W X D"}), "initials": frozenset({"wxd"}), "is_short": True}
+BORN: dict[str, Any] = {"birth_date": "1950-01-01"}
+MALE: dict[str, Any] = {"sex": "M"}
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypedDict
 
 import pytest
 
+from archive.desk.accounts import Account
 from archive.desk.corrections import BY_REFERENCES, CorrectionsDesk
 from archive.errors import ArchiveError, NotFound, Refused
 from archive.facts.decisions import Close, OpenDossier, SetOrigin
@@ -15,7 +17,16 @@ from tests.archive.house import DOCTOR, FILE_MANAGER, SmallHouse
 from tests.factories import course, document, dose, image, key_of, receipt, uid
 
 KEY, OTHER = key_of(), key_of(STRANGER)
-WHY = {"reason": "looked at by hand", "account": FILE_MANAGER}
+
+
+class Why(TypedDict):
+    """Who corrects, and why."""
+
+    reason: str
+    account: Account
+
+
+WHY = Why(reason="looked at by hand", account=FILE_MANAGER)
 OPEN = OpenDossier(course_uid="", origin="paper", label="Neck 2009", reason="paper", first_date="20090105")
 
 
