@@ -20,7 +20,7 @@ PAIRED: Final = f"{FOLDER}second-store.json"
 """Which second store the first was paired with: it lies beside the notes of what is behind, in the first alone."""
 
 _PAIRED_FORMAT: Final = "lastgate/second-store/1"
-_LOCKED: Final = (f"{ROOT}/", "journal/")
+_LOCKED: Final = (f"{ROOT}/", "journal/", "disposed/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,9 +104,11 @@ class Budget:
     most_bytes_per_s: int = 0
 
     def rate(self, cursor: Cursor, now: datetime) -> float:
-        """Return bytes per second from now on."""
-        left_s = (cursor.now.began_at + self.period * _DONE_AFTER - now).total_seconds()
-        rate = max(cursor.expected_bytes - cursor.spent_bytes, OBJECT_BYTES) / max(left_s, _LEAST_S)
+        """Return bytes per second from now on: evenly over the whole round, and faster where it is late."""
+        whole = self.period * _DONE_AFTER
+        left_s = (cursor.now.began_at + whole - now).total_seconds()
+        even = max(cursor.expected_bytes, OBJECT_BYTES) / whole.total_seconds()
+        rate = max(even, (cursor.expected_bytes - cursor.spent_bytes) / max(left_s, _LEAST_S))
         return min(rate, self.most_bytes_per_s) if self.most_bytes_per_s else rate
 
 

@@ -10,6 +10,8 @@ from typing import Final
 
 from archive.vault import ocfl
 from archive.vault.damage import Damage, StoreName, of_flaw
+from archive.vault.disposal import FOLDER as DISPOSED
+from archive.vault.disposal import Disposals
 from archive.vault.fixity import Flaw, as_flaw
 from archive.vault.vault import Vault
 from storage.base import ObjectStore, Replicated
@@ -131,6 +133,8 @@ def dossier_unit(vault: Vault, locked: ObjectStore, dossier: str, *, full: bool,
 
     def check() -> Checked:
         flaws, objects, size = {}, 0, 0
+        if is_leaving(locked, dossier):
+            return Checked(objects=0, size_bytes=0)
         for copy, replica in enumerate(replicas_of(locked), 1):
             if not _is_sealed(vault, dossier, folder, replica):
                 continue
@@ -142,6 +146,15 @@ def dossier_unit(vault: Vault, locked: ObjectStore, dossier: str, *, full: bool,
         return Checked(objects=objects, size_bytes=size, flaws=flaws)
 
     return Unit(name=folder, position=folder, store="vault", check=check, dossier=dossier)
+
+
+def is_leaving(locked: ObjectStore, dossier: str) -> bool:
+    """Return whether a dossier is being destroyed, or was: what a store still holds of it is never brought back."""
+    disposals = Disposals(work=locked, locked=locked)
+    if next(disposals.unfinished(dossier), None) is not None:
+        return True
+    was_destroyed = any(True for _ in locked.list(f"{DISPOSED}{dossier}/"))
+    return was_destroyed and not any(True for _ in locked.list(f"{ocfl.object_folder(dossier)}/"))
 
 
 def _is_sealed(vault: Vault, dossier: str, folder: str, replica: ObjectStore) -> bool:

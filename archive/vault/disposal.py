@@ -24,7 +24,9 @@ from storage.documents import put_document
 from storage.errors import KeyTaken, StoreUnavailable
 from storage.reading import replicas_of
 
-_FOLDER: Final = "disposed/"
+FOLDER: Final = "disposed/"
+"""Certificates lie below it, in the store of the vault."""
+
 _CERTIFICATE: Final = ".json"
 _ENDED: Final = ".ended"
 
@@ -160,13 +162,13 @@ class Disposals:
 
     def certificates(self) -> Iterator[Certificate]:
         """Yield the certificates of everything that was ever disposed of."""
-        for stat in self._locked.list(_FOLDER):
+        for stat in self._locked.list(FOLDER):
             if stat.key.endswith(_CERTIFICATE):
                 yield self._read(stat.key)
 
     def unfinished(self, dossier: str = "") -> Iterator[Certificate]:
         """Yield what was begun and not brought to its end, of one dossier or of all."""
-        keys = {stat.key for stat in self._locked.list(f"{_FOLDER}{dossier}{'/' if dossier else ''}")}
+        keys = {stat.key for stat in self._locked.list(f"{FOLDER}{dossier}{'/' if dossier else ''}")}
         for key in sorted(keys):
             if key.endswith(_CERTIFICATE) and key.removesuffix(_CERTIFICATE) + _ENDED not in keys:
                 yield self._read(key)
@@ -209,7 +211,7 @@ class Disposals:
 
 
 def _place(certificate: Certificate) -> str:
-    return f"{_FOLDER}{certificate.dossier}/d{certificate.request}"
+    return f"{FOLDER}{certificate.dossier}/d{certificate.request}"
 
 
 def _delete_below(store: ObjectStore, prefix: str) -> None:

@@ -6,13 +6,15 @@ from contextlib import suppress
 from typing import Final
 
 from archive.errors import FactDamaged, FormatTooNew
-from archive.facts.decisions import Decision, Sealed, Tombstone
+from archive.facts.decisions import Decision, Sealed
+from archive.facts.disposed import living_receipts, standing_seals
 from archive.facts.receipts import PatientKey, Receipt
 from archive.facts.store import FactStore
 from archive.signing.acts import signature_problems
 from archive.signing.keys import KeyRing
 from archive.vault import ocfl, proof
 from archive.vault.checks import Checked, Unit, listed, object_check, stands
+from archive.vault.disposal import Disposals
 from archive.vault.fixity import Flaw
 from storage.base import ObjectStore
 from storage.errors import ObjectMissing, Replaced, StorageError
@@ -127,16 +129,13 @@ class FactChecks:
 
     def _lost(self, patient: PatientKey) -> Iterator[Flaw]:
         """Yield the instances of which there is a receipt and no bytes, neither in the intake nor sealed."""
-        facts = self._facts()
-        kept: set[str] = set()
-        for decision in self._decisions(patient):
-            if isinstance(decision.what, Sealed | Tombstone):
-                kept.update(decision.what.file_sha256s)
-        told: dict[str, Receipt] = {}
+        facts, decisions = self._facts(), self._decisions(patient)
+        kept = {sha256 for sealed in standing_seals(decisions) for sha256 in sealed.file_sha256s}
+        receipts: list[Receipt] = []
         for name in facts.names(patient):
             with suppress(FactDamaged, FormatTooNew, ObjectMissing):
-                told.update((receipt.key, receipt) for receipt in facts.receipts(name))
-        for key, receipt in told.items():
+                receipts.extend(facts.receipts(name))
+        for key, receipt in {one.key: one for one in living_receipts(receipts, decisions)}.items():
             if receipt.file_sha256 not in kept and not stands(self._work, key):
                 problem = f"{key} is missing, of which there is a receipt"
                 yield Flaw(
@@ -145,14 +144,9 @@ class FactChecks:
 
     def _newest_seals(self, patient: PatientKey) -> list[Sealed]:
         newest: dict[str, Sealed] = {}
-        for decision in self._decisions(patient):
-            what = decision.what
-            if isinstance(what, Sealed) and what.version > (
-                newest[what.dossier].version if what.dossier in newest else 0
-            ):
-                newest[what.dossier] = what
-            elif isinstance(what, Tombstone):
-                newest.pop(what.dossier, None)
+        for sealed in standing_seals(self._decisions(patient)):
+            before = newest.get(sealed.dossier, sealed)
+            newest[sealed.dossier] = sealed if sealed.version >= before.version else before
         return list(newest.values())
 
     def _decisions(self, patient: PatientKey) -> tuple[Decision, ...]:
@@ -166,6 +160,8 @@ class FactChecks:
 
         def check() -> Checked:
             key = f"{ocfl.object_folder(sealed.dossier)}/{ocfl.INVENTORY}"
+            if next(Disposals(work=self._work, locked=self._locked).unfinished(sealed.dossier), None) is not None:
+                return Checked(objects=0, size_bytes=0)  # its tombstone is the last thing that is written
             flaws: dict[int, tuple[Flaw, ...]] = {}
             for copy, replica in enumerate(replicas_of(self._locked), 1):
                 held = _head(replica, key)

@@ -14,6 +14,7 @@ from archive.journal.journal import Event
 from archive.vault import ocfl
 from archive.vault.checks import NAMED_FOLDERS, Checked, Unit, dossier_unit, dossier_units, object_unit, object_units
 from archive.vault.damage import Damage, DamageBook, stopped
+from archive.vault.disposal import FOLDER as DISPOSED
 from archive.vault.fact_checks import FactChecks
 from archive.vault.fixity import Flaw
 from archive.vault.journal_checks import journal_units
@@ -29,6 +30,10 @@ _PREFIXES: Final = (
     *(f"{folder}/{shard}/" for folder in (*NAMED_FOLDERS, "derived") for shard in _SHARDS),
     "sealing/",
     "site/",
+)
+_LOCKED_PREFIXES: Final = (
+    DISPOSED,
+    *(f"{ocfl.ROOT}/{name}" for name in (ocfl.ROOT_DECLARATION, "README", "ocfl_layout", "extensions/")),
 )
 _DOSSIER_DEPTH: Final = 5
 _NO_REPAIR: Final = ("unread", "forged")
@@ -128,12 +133,8 @@ class Rounds:
             *(_station(f"facts/{shard}", facts.units, shard) for shard in _SHARDS),
             Station(name=JOURNAL, units=lambda: journal_units(ports.locked, ports.verify_journal), is_in_order=True),
             *(_station(f"vault/{shard}", self._dossiers, shard) for shard in _SHARDS),
-            *(
-                _station(f"{folder}/{shard}", self._objects, f"{folder}/{shard}/")
-                for folder in NAMED_FOLDERS
-                for shard in _SHARDS
-            ),
-            *(_station(prefix, self._objects, prefix) for prefix in ("sealing/", "site/")),
+            *(_station(prefix, self._objects, prefix) for prefix in _PREFIXES),
+            *(_station(prefix, self._locked_objects, prefix) for prefix in _LOCKED_PREFIXES),
         )
 
     def dossier(self, dossier: str) -> Unit:
@@ -145,8 +146,10 @@ class Rounds:
         parts = key.split("/")
         if parts[0] == ocfl.ROOT and len(parts) > _DOSSIER_DEPTH:
             return self.dossier(parts[_DOSSIER_DEPTH - 1])
-        if parts[0] in (ocfl.ROOT, "journal"):
+        if parts[0] == "journal":
             return None
+        if key.startswith(_LOCKED_PREFIXES):
+            return object_unit(self._ports.locked, "vault", key)
         return object_unit(self._ports.work, "work", key)
 
     def look_at(self, unit: Unit) -> Outcome:
@@ -171,6 +174,9 @@ class Rounds:
 
     def _objects(self, prefix: str) -> Iterator[Unit]:
         return object_units(self._ports.work, "work", prefix)
+
+    def _locked_objects(self, prefix: str) -> Iterator[Unit]:
+        return object_units(self._ports.locked, "vault", prefix)
 
     def _settled(self, unit: Unit, checked: Checked, *, repaired: int) -> Outcome:
         """Bring the book up to what was found, and tell the journal of what is new in it."""

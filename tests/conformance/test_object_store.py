@@ -275,7 +275,7 @@ def test_copy_when_eight_copy_other_bytes_to_one_key_then_one_wins(case: Case) -
 
     winners = _race(8, copy, KeyTaken)
 
-    if case.kind.endswith("s3-moto"):  # decides conditional copies in two steps: see what `S3Store` says of such servers
+    if case.kind.endswith("s3-moto"):  # decides conditional copies in two steps: `S3Store` tells of such servers
         assert winners
         assert case.store.read_bytes("raced") in [_bytes_of(number) for number in range(8)]
     else:

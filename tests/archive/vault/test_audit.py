@@ -184,7 +184,7 @@ def test_audit_when_the_store_is_away_then_it_waits_and_says_nothing_of_damage(
     assert list(house.work.list("site/damage/")) == []
 
 
-@pytest.mark.parametrize(("days", "most", "rate"), [(10, 0, 1000 / (8 * 86_400)), (10, 0, None), (1e-4, 7, 7)])
+@pytest.mark.parametrize(("days", "most", "rate"), [(10, 0, 10_000_000 / (8 * 86_400)), (10, 0, None), (1e-4, 7, 7)])
 def test_budget_when_asked_then_it_spreads_what_is_left_and_keeps_below_the_most(
     days: float, most: int, rate: float | None
 ) -> None:
@@ -195,8 +195,9 @@ def test_budget_when_asked_then_it_spreads_what_is_left_and_keeps_below_the_most
         assert late == pytest.approx(10_000_000 / 86_400)
     elif most:
         assert budget.rate(cursor, NOW) == rate
-    else:
-        assert budget.rate(replace(cursor, spent_bytes=9_000_000), NOW) == pytest.approx(rate * 1000)
+    else:  # what was underrated at the beginning does not slow down the end
+        for spent in (0, 5_000_000, 9_999_999, 20_000_000):
+            assert budget.rate(replace(cursor, spent_bytes=spent), NOW) == pytest.approx(rate)
 
 
 def test_cursor_when_it_can_not_be_read_then_a_new_round_begins(house: SmallHouse) -> None:

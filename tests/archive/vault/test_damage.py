@@ -9,9 +9,11 @@ import pytest
 
 from archive.model import Dossier
 from archive.vault import ocfl
+from archive.vault.disposal import Certificate, Disposals
+from storage.documents import put_document
 from storage.filesystem import FilesystemStore
 from tests.archive.house import FILE_MANAGER, SmallHouse
-from tests.archive.stores import flip, overwrite, signing_key
+from tests.archive.stores import NOW, flip, overwrite, signing_key
 from tests.archive.vault.damaged import Twofold, found, inhabited, read_all, rounds_of, twofold
 from tests.archive.vault.test_vault_check import forged
 from tests.factories import other
@@ -243,6 +245,47 @@ def test_newest_version_when_a_store_fell_back_to_the_one_before_then_it_is_name
 
     assert made.read(repair=False)
     assert made.read() == []
+
+
+def test_dossier_when_it_is_being_destroyed_then_nothing_of_it_is_brought_back(tmp_path: Path) -> None:
+    made = twofold(tmp_path)
+    _, dossier = made.house.sealed()
+    made.house.journal.flush()
+    folder = f"{ocfl.object_folder(dossier.id)}/"
+    disposals = Disposals(work=made.house.work, locked=made.house.locked)
+    disposals.settle(certificate(dossier), retain_until=None)
+    left = [stat.key for stat in made.locked[0].list(folder)][::2]
+    for key in [stat.key for stat in made.locked[0].list(folder) if stat.key not in left]:
+        (made.locked[0].root / key).unlink()  # a crash left all in the second store, and half of it in the first
+
+    assert made.read() == []
+    assert [stat.key for stat in made.locked[0].list(folder)] == left
+    disposals.carry_out(certificate(dossier), arrivals=lambda _: 0)
+    put_document(made.locked[1], f"{folder}inventory.json", b"left behind")
+    made.read()
+
+    assert list(made.locked[0].list(folder)) == []
+
+
+def certificate(dossier: Dossier) -> Certificate:
+    """Return what decides that a dossier is destroyed."""
+    return Certificate(
+        dossier=dossier.id,
+        version=1,
+        patient_key=dossier.patient_key,
+        request=1,
+        request_sha256="",
+        requested_by="fay",
+        confirmed_by="dora",
+        reason="its time is over",
+        kept_until=NOW.date(),
+        made_at=NOW,
+        node="n1",
+        plan_uids=(),
+        dossier_sha256s=(),
+        files=(),
+        sources=(),
+    )
 
 
 # --- without a good copy ----------------------------------------------------------------------------------------------
