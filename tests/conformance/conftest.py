@@ -43,7 +43,6 @@ def moto_client() -> Iterator["S3Client"]:
         "filesystem",
         "s3-moto",
         "mirrored",
-        "mirrored-s3-moto",
         pytest.param("mirrored-s3-seaweedfs-lock", marks=pytest.mark.server),
         pytest.param("s3-seaweedfs", marks=pytest.mark.server),
         pytest.param("s3-seaweedfs-lock", marks=pytest.mark.server),
