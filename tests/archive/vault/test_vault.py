@@ -100,7 +100,7 @@ def test_seal_then_every_file_is_there_byte_for_byte_with_what_tells_of_it(house
         1,
     )
     assert {file["path"] for file in told["files"]} == {place_of(held) for held in dossier.instances}
-    assert [one["what"]["act"] for one in told["decisions"]] == ["close"]
+    assert [one["what"]["act"] for one in told["decisions"]] == ["close", "release"]
     assert "OCFL" in (house.locked_files.root / ocfl.ROOT / "README.txt").read_text()
 
 
