@@ -43,7 +43,6 @@ def check_patient(house: House, key: PatientKey) -> int:
             continue
         for plan in house.evidence.wanted(dossier.plans):
             house.evidence.keep(dose_evidence(record, dossier, plan, house.reader))
-            _LOG.info("dose.checked", dossier=dossier.id, plan=plan.uid)
             count += 1
     if count:
         house.on_facts(key)

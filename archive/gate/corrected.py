@@ -1,4 +1,4 @@
-"""Gate rules about what persons corrected: what a seal can no longer follow, and what a second person must still sign."""
+"""Gate rules about corrections: what a seal can no longer follow, and what a second person must still sign."""
 
 from collections.abc import Iterator
 

@@ -41,7 +41,7 @@ class Behind:
     store
         Where they lie; never the second store itself.
     prefix
-        Such as ``behind/work/``; no other pair uses it.
+        Such as ``behind/w/``, with a slash at its end; no other pair uses it.
     """
 
     def __init__(self, store: ObjectStore, prefix: str) -> None:
