@@ -212,7 +212,10 @@ def test_gate_when_no_dossier_is_named_then_is_the_worklist(env: dict[str, str])
     for word in ("At the gate", "Muster^Max", "DOSE-MISSING", "Quarantine", "letter.txt", "No patient was named"):
         assert word in told.words
     body = lastgate("gate", "--json", env=env).json
-    assert set(body) == {"dossiers", "unattached", "quarantine", "sends"}
+    assert set(body) == {"dossiers", "late", "identities", "unattached", "damage", "quarantine", "sends"}
+    asked = {one["code"]: one["asked"] for one in body["dossiers"][-1]["findings"]}
+    assert asked["FRACTIONS-MISSING"] == [{"kind": "machine", "name": "SAMPLE-L1"}]
+    assert "treatment machine SAMPLE-L1: FRACTIONS-MISSING" in told.words
     assert [one["last_fraction"] for one in body["dossiers"]] == ["2015-03-31", "2026-06-10", "2026-10-27"]
 
 
