@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Literal
 
 from archive.assembly.courses import CourseRules
@@ -55,6 +56,9 @@ off = ["VERIFICATION-MISSING"]
 off = ["SETUP-MISSING"]
 """
 """Rules of a department that keeps papers and setup images elsewhere: for tests that are about something else."""
+
+UNRELEASED = '[packs.base]\noff = ["SUMMARY-MISSING"]\n'
+"""Rules of a department that seals before a summary is released: for houses that are about something else."""
 
 _SCANNED, _DRAWN = "19990104", "19990105"
 _ARRIVED = datetime(2024, 6, 1, 8, tzinfo=UTC)
@@ -372,6 +376,13 @@ def facts(
     receipts = tuple(one if isinstance(one, Receipt) else receipt(one) for one in instances)
     numbered = (one if isinstance(one, Decision) else decision(number, one) for number, one in enumerate(decisions, 1))
     return PatientFacts(key=key or key_of(), receipts=receipts, decisions=tuple(numbered))
+
+
+def rules_file(folder: Path, text: str = UNRELEASED) -> Path:
+    """Write the rules of a department, for the setting ``gate.rules``."""
+    path = folder / "gate.toml"
+    path.write_text(text, "utf-8")
+    return path
 
 
 @cache

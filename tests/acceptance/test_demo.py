@@ -99,7 +99,7 @@ def test_demo_when_it_tells_people_then_every_step_is_named_and_the_table_fits_8
     assert len(rows) == 7
     assert all(len(line.rstrip()) <= 80 for line in rows)
     assert runs.told[0].err == ""
-    assert "284 objects acknowledged, read back from the store, and filed" in runs.told[0].out
+    assert "329 objects acknowledged, read back from the store, and filed" in runs.told[0].out
 
 
 def test_demo_when_an_organ_is_partly_outside_the_dose_then_says_so_in_words(runs: Runs) -> None:
@@ -114,7 +114,7 @@ def test_demo_when_done_then_six_dossiers_are_sealed_and_one_waits_for_what_it_l
     (waits,) = [row for row in rows if row["state"] != "sealed"]
     assert (waits["id"], waits["course"], waits["state"]) == ("SAMPLE-0005", "2026-rectum", "open")
     codes = [name.partition(":")[0] for name in waits["missing"]]
-    assert codes == ["DOSE-MISSING", "FRACTIONS-MISSING", "NOT-CLOSED"]
+    assert codes == ["CONSENT-MISSING", "DOSE-MISSING", "FRACTIONS-MISSING", "NOT-CLOSED"]
     assert all(not row["missing"] for row in rows if row is not waits)
     answers = {answer["id"]: answer for answer in runs.ask("find")}
     assert {answer["plans"][0]["label"] for answer in answers.values() if answer["state"] == "sealed"} == SEALED

@@ -9,6 +9,7 @@ from archive.facts.decisions import Close, Sealed
 from archive.facts.receipts import PatientKey
 from archive.model import Dossier, DossierState
 from archive.vault.ocfl import object_folder
+from lastgate.checking import check_doses
 from lastgate.reception import take_in
 from lastgate.sample import Department
 from lastgate.wiring import House
@@ -33,10 +34,13 @@ def sealed(house: House, sample_department: Department) -> tuple[PatientKey, Dos
     """The prostate course of the sample, brought in, closed and sealed."""
     course = sample_department.patient("SAMPLE-0003").courses[0]
     take_in(house, [course.folder])
+    check_doses(house)
     (hit,) = house.hits(Query(kind=Kind.DOSSIER, patient_id="SAMPLE-0003"))
     key = PatientKey(hit.patient_key)
     doctor = house.accounts.add("mei", "doctor", "long enough")
-    ready = house.desk.close(key, hit.body["id"], _end(course.last_fraction), account=doctor)
+    closed = house.desk.close(key, hit.body["id"], _end(course.last_fraction), account=doctor)
+    house.desk.waive(key, closed.id, "SUMMARY-MISSING", reason="handed out on paper", account=doctor)
+    ready = house.desk.dossier(key, closed.id)
     assert ready.state is DossierState.READY, [finding.message for finding in ready.findings]
     return key, house.desk.seal(key, ready.id, account=doctor)
 

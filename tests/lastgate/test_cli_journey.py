@@ -8,6 +8,7 @@ import pydicom
 import pytest
 
 from lastgate.sample import Department
+from tests.factories import rules_file
 from tests.lastgate.program import Told, environment, lastgate
 
 
@@ -17,7 +18,7 @@ class Journey:
     def __init__(self, folder: Path, department: Department) -> None:
         self.folder = folder
         self.course = department.patient("SAMPLE-0003").courses[0]
-        self.env = environment(folder / "home")
+        self.env = environment(folder / "home", LASTGATE_GATE__RULES=str(rules_file(folder)))
         self.told: dict[str, Told] = {}
 
     @property

@@ -15,8 +15,9 @@ from lastgate.checking import check_doses
 from lastgate.committing import answering_of
 from lastgate.reception import filer_of, receiving, take_in
 from lastgate.sample import Department
-from lastgate.settings import CommitmentPart, NodeSettings, Settings
+from lastgate.settings import CommitmentPart, GateSettings, NodeSettings, Settings
 from lastgate.wiring import House, open_house, utc_now
+from tests.factories import rules_file
 from tests.lastgate.program import environment, lastgate
 
 
@@ -25,7 +26,8 @@ def sealed_home(sample_department: Department, tmp_path_factory: pytest.TempPath
     """The home of an archive with one sealed dossier of the sample."""
     home = tmp_path_factory.mktemp("sealed") / "home"
     patient = next(one for one in sample_department.patients if one.patient_id == "SAMPLE-0003")
-    with open_house(Settings(home=home)) as house:
+    rules = GateSettings(rules=rules_file(home.parent))
+    with open_house(Settings(home=home, gate=rules)) as house:
         take_in(house, patient.paths)
         check_doses(house)
         account = house.accounts.add("mei", "file-manager", "correct horse")

@@ -15,9 +15,10 @@ from ingest.peers.tls import TlsFiles
 from lastgate.checking import check_doses
 from lastgate.reception import receiving, take_in
 from lastgate.sample import Department
-from lastgate.settings import NodeSettings, PeerSettings, Settings, TlsSettings
+from lastgate.settings import GateSettings, NodeSettings, PeerSettings, Settings, TlsSettings
 from lastgate.wiring import House, open_house
 from tests.acceptance.houses import found
+from tests.factories import rules_file
 from tests.ingest.datasets import CT_CLASS, EXPLICIT, write_file
 from tests.ingest.peers.authority import Authority
 from tests.ingest.retrieve.clients import free_port, movescu, storescp
@@ -34,7 +35,8 @@ def test_move_when_the_intake_let_go_of_what_is_sealed_then_it_comes_from_the_va
     patient, port = sample_department.patient("SAMPLE-0003"), free_port()
     peer = PeerSettings(title="DEST", host="127.0.0.1", port=port)
     node = NodeSettings(port=0, unknown_peers="accept", peers=(peer,))
-    with open_house(Settings(home=tmp_path / "home", node=node)) as house:
+    rules = GateSettings(rules=rules_file(tmp_path))
+    with open_house(Settings(home=tmp_path / "home", node=node, gate=rules)) as house:
         take_in(house, patient.paths)
         check_doses(house)
         _seal_and_empty_the_intake(house)
