@@ -120,6 +120,7 @@ def test_demo_when_done_then_six_dossiers_are_sealed_and_one_waits_for_what_it_l
     assert {answer["plans"][0]["label"] for answer in answers.values() if answer["state"] == "sealed"} == SEALED
     messages = [one["message"] for one in answers[waits["dossier"]]["findings"] if one["blocks"]]
     assert messages == [
+        "There is no consent of the patient among the papers.",
         "Plan Rectum_50Gy has no dose grid here.",
         "Plan Rectum_50Gy: 25 fractions planned, 12 recorded.",
         "Nobody has stated yet that this course has ended.",
