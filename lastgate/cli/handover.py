@@ -1,15 +1,23 @@
 """Handing dossiers over to others."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archive.handover.formats import PackageFormat
 from lastgate.cli.console import JsonFlag, PasswordFile, account, house, print_cases, print_json, say
 
 if TYPE_CHECKING:
     from lastgate.exporting import Exported
+
+
+class Layout(StrEnum):
+    """How a package is laid out."""
+
+    OCFL = "ocfl"
+    BAGIT = "bagit"
+    DICOMDIR = "dicomdir"
 
 
 def register(app: typer.Typer) -> None:
@@ -20,19 +28,21 @@ def register(app: typer.Typer) -> None:
 def export(
     dossier: Annotated[str, typer.Argument(help="Id of the dossier, or its beginning.", metavar="DOSSIER")],
     folder: Annotated[Path, typer.Argument(help="A new folder: what is there is never written over.", metavar="DIR")],
-    package: Annotated[PackageFormat, typer.Option("--format", help="How it is laid out.")] = PackageFormat.OCFL,
+    package: Annotated[Layout, typer.Option("--format", help="How it is laid out.")] = Layout.OCFL,
     deidentify: Annotated[bool, typer.Option("--deidentify", help="Take the patient's identity away.")] = False,
     as_user: Annotated[str, typer.Option("--as", help="Your account.", metavar="USER")] = "",
     password_file: PasswordFile = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Write a dossier as a package that others can check and read."""
+    from archive.handover.formats import PackageFormat
     from lastgate.exporting import export_dossier
 
+    layout = PackageFormat(package.value)
     with house() as opened:
         user = account(opened, as_user, password_file).name if as_user else opened.acting
         key, found = opened.dossier(dossier)
-        done = export_dossier(opened, key, found, folder, package=package, account=user, is_deidentified=deidentify)
+        done = export_dossier(opened, key, found, folder, package=layout, account=user, is_deidentified=deidentify)
     if as_json:
         print_json(done.answer())
         return

@@ -45,9 +45,10 @@ def _receipts(home: Path) -> list[Receipt]:
 
 def test_serve_when_it_runs_then_workers_and_filer_are_processes_of_their_own(tmp_path: Path) -> None:
     with served(tmp_path / "home", LASTGATE_NODE__WORKERS="2") as node:
-        assert set(node.children()) == {"worker-1", "worker-2", "filer"}
-        assert os.getpriority(os.PRIO_PROCESS, node.children()["filer"]) >= 10
-        assert os.sched_getscheduler(node.children()["filer"]) == os.SCHED_BATCH
+        assert set(node.children()) == {"worker-1", "worker-2", "filer", "checker"}
+        for name in ("filer", "checker"):
+            assert os.getpriority(os.PRIO_PROCESS, node.children()[name]) >= 10
+            assert os.sched_getscheduler(node.children()[name]) == os.SCHED_BATCH
         assert send([write_file(tmp_path / "one.dcm")], _peer(node), calling="TPS")[0].is_stored
         children = node.children().values()
         assert node.stop() == (0, "")
@@ -75,7 +76,7 @@ def test_serve_when_the_port_is_taken_then_nothing_is_started(tmp_path: Path) ->
 def test_serve_when_a_process_dies_then_another_takes_its_place(tmp_path: Path) -> None:
     with served(tmp_path / "home", LASTGATE_NODE__WORKERS="1") as node:
         before = node.children()
-        for name in ("worker-1", "filer"):
+        for name in ("worker-1", "filer", "checker"):
             os.kill(before[name], signal.SIGKILL)
         assert _until(
             lambda: set(node.children()) == set(before) and not set(node.children().values()) & set(before.values())
@@ -83,7 +84,7 @@ def test_serve_when_a_process_dies_then_another_takes_its_place(tmp_path: Path) 
         assert send([write_file(tmp_path / "one.dcm")], _peer(node), calling="TPS")[0].is_stored
         code, said = node.stop()
     assert code == 0
-    assert said.count("serve.child_died") == 2
+    assert said.count("serve.child_died") == 3
     assert len(_receipts(tmp_path / "home")) == 1
 
 
