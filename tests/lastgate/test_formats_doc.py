@@ -427,4 +427,4 @@ def test_layout_when_an_archive_was_used_then_the_page_tells_where_each_file_lie
     met = {shape: [key for key in keys if re.fullmatch(_shape(shape), key)] for shape in told}
     assert {key for key in keys if not any(key in found for found in met.values())} == set()
     not_here = {shape for shape, found in met.items() if not found}
-    assert {shape.split("/")[0] for shape in not_here} <= {"conflict", "derived", "self-test", "intake"}
+    assert {shape.split("/")[0] for shape in not_here} <= {"conflict", "damaged", "derived", "self-test", "intake"}

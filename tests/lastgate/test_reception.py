@@ -60,12 +60,12 @@ def test_receiving_when_objects_are_sent_and_imported_at_once_then_each_is_filed
             answers = found(other)
         sender.join()
     assert report.counts == {"stored": len(imported.paths)}
-    assert [one["instances"] for one in answers if one["patient"]["ids"][0]["value"] == "SAMPLE-0005"] == [34]
+    assert [one["instances"] for one in answers if one["patient"]["ids"][0]["value"] == "SAMPLE-0005"] == [38]
     take_in(house, [])  # what serving left in the spool
     filer_of(house).drain()
     assert Counter(receipt.header.sop_instance_uid for receipt in _receipts(house)).most_common(1)[0][1] == 1
     assert len(_receipts(house)) == len(sent.paths) + len(imported.paths)
-    assert {one["instances"] for one in found(house)} == {29, 34}
+    assert {one["instances"] for one in found(house)} == {40, 38}
 
 
 def test_receiving_when_it_ends_then_the_port_is_free_and_the_spool_has_no_owner(house: House) -> None:

@@ -283,12 +283,12 @@ def test_send_dossier_when_dcmtk_receives_then_it_has_the_dossier_and_the_journa
     _, dossier = house.dossier(found(house)[0]["id"])
     with dcmtk.storescp(tmp_path / "received") as port:
         body = send_dossier(house, dossier, Peer(aet="JUDGE", host="127.0.0.1", port=port))
-    assert (body["objects"], body["stored"], body["refused"]) == (29, 29, [])
+    assert (body["objects"], body["stored"], body["refused"]) == (40, 40, [])
     received = sorted(_dataset(path) for path in (tmp_path / "received").iterdir())
     assert received == sorted(_dataset(path) for path in course.folder.rglob("*.dcm"))
     house.journal.flush()
     event = list(house.journal.events())[-1]
-    assert (event["act"], event["outcome"], event["subject"]["objects"]) == ("send", "done", 29)
+    assert (event["act"], event["outcome"], event["subject"]["objects"]) == ("send", "done", 40)
     assert event["subject"]["peer"] == f"JUDGE@127.0.0.1:{port}"
     assert [path.name for path in house.home.glob("lastgate-send-*")] == []
 
