@@ -29,6 +29,8 @@ out = Console(highlight=False, markup=False, emoji=False)
 err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+DossierName = Annotated[str, typer.Argument(help="Id of the dossier, or its beginning.", metavar="DOSSIER")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, in your words.")]
 AsUser = Annotated[str, typer.Option("--as", help="Your account.", metavar="USER")]
 PasswordFile = Annotated[
     Path | None, typer.Option("--password-file", help="File that holds the password; else it is asked for.")

@@ -6,16 +6,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lastgate.cli.console import AsUser, PasswordFile, account, day_of, house, read_text, say, short
+from lastgate.cli.console import (
+    AsUser,
+    DossierName,
+    PasswordFile,
+    Reason,
+    account,
+    day_of,
+    house,
+    read_text,
+    say,
+    short,
+)
 
 if TYPE_CHECKING:
     from archive.facts.decisions import SheetFraction
     from archive.facts.receipts import PatientKey
     from archive.model import Dossier
 
-DossierName = Annotated[str, typer.Argument(help="Id of the dossier, or its beginning.", metavar="DOSSIER")]
 PatientName = Annotated[str, typer.Argument(help="ID, ISSUER/ID, key or dossier.", metavar="PATIENT")]
-Reason = Annotated[str, typer.Option("--reason", help="Why, in your words.")]
 
 
 class Origin(StrEnum):

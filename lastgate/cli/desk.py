@@ -7,8 +7,10 @@ import typer
 
 from lastgate.cli.console import (
     AsUser,
+    DossierName,
     JsonFlag,
     PasswordFile,
+    Reason,
     account,
     day_of,
     fractions,
@@ -24,9 +26,6 @@ from lastgate.cli.gate import print_findings
 
 if TYPE_CHECKING:
     from archive.model import Dossier, Plan
-
-DossierName = Annotated[str, typer.Argument(help="Id of the dossier, or its beginning.", metavar="DOSSIER")]
-Reason = Annotated[str, typer.Option("--reason", help="Why, in your words.")]
 
 
 class State(StrEnum):

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lastgate.cli.console import JsonFlag, day_of, err, house, print_json, print_table, say, short, who
+from lastgate.cli.console import DossierName, JsonFlag, day_of, err, house, print_json, print_table, say, short, who
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +32,7 @@ AsPlanned = Annotated[
 
 
 def dvh(
-    dossier: Annotated[str, typer.Argument(help="Id of the dossier, or its beginning.", metavar="DOSSIER")],
+    dossier: DossierName,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the histograms as CSV.")] = None,
     as_planned: AsPlanned = False,
     as_json: JsonFlag = False,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lastgate.cli.console import JsonFlag, PasswordFile, account, house, print_cases, print_json, say
+from lastgate.cli.console import DossierName, JsonFlag, PasswordFile, account, house, print_cases, print_json, say
 
 if TYPE_CHECKING:
     from lastgate.exporting import Exported
@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    dossier: Annotated[str, typer.Argument(help="Id of the dossier, or its beginning.", metavar="DOSSIER")],
+    dossier: DossierName,
     folder: Annotated[Path, typer.Argument(help="A new folder: what is there is never written over.", metavar="DIR")],
     package: Annotated[Layout, typer.Option("--format", help="How it is laid out.")] = Layout.OCFL,
     deidentify: Annotated[bool, typer.Option("--deidentify", help="Take the patient's identity away.")] = False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lastgate.cli.console import REFUSED, JsonFlag, err, house, print_cases, print_json, say
+from lastgate.cli.console import REFUSED, DossierName, JsonFlag, err, house, print_cases, print_json, say
 
 if TYPE_CHECKING:
     from ingest.folders.import_folder import ImportReport
@@ -105,7 +105,7 @@ def _print_report(report: "ImportReport") -> None:
 
 
 def send(
-    dossier: Annotated[str, typer.Argument(help="Id of the dossier, or its beginning.", metavar="DOSSIER")],
+    dossier: DossierName,
     peer: Annotated[str, typer.Argument(help="Where to; a title alone if a rule knows it.", metavar="AET@HOST:PORT")],
     queue: Annotated[bool, typer.Option("--queue", help="Leave it to `serve`, which tries until it is there.")] = False,
     commit: Annotated[bool, typer.Option("--commit", help="Ask the peer to answer for what it stored.")] = False,

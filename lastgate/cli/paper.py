@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lastgate.cli.console import REFUSED, AsUser, PasswordFile, account, day_of, house, read_text, say
+from lastgate.cli.console import REFUSED, AsUser, DossierName, PasswordFile, account, day_of, house, read_text, say
 
 if TYPE_CHECKING:
     from reports.render import Language
@@ -19,11 +19,8 @@ def register(app: typer.Typer) -> None:
     app.command()(summary)
 
 
-Dossier = Annotated[str, typer.Argument(help="Id of the dossier, or its beginning.", metavar="DOSSIER")]
-
-
 def enter(
-    dossier: Dossier,
+    dossier: DossierName,
     file: Annotated[Path, typer.Argument(help="TOML or JSON file with what DICOM does not hold.", exists=True)],
     as_user: AsUser,
     password_file: PasswordFile = None,
@@ -44,7 +41,7 @@ def enter(
 
 
 def release(
-    dossier: Dossier,
+    dossier: DossierName,
     as_user: AsUser,
     language: Annotated[str, typer.Option("--lang", help="zh, en or both.")] = "both",
     created: Annotated[str, typer.Option("--date", help="Date of the paper; today if left out.")] = "",
@@ -79,7 +76,7 @@ def _languages(name: str) -> "tuple[Language, ...]":
 
 
 def summary(
-    dossier: Dossier,
+    dossier: DossierName,
     as_user: AsUser,
     output: Annotated[Path, typer.Option("-o", "--output", help="The PDF to write.")],
     language: Annotated[str, typer.Option("--lang", help="zh, en or both.")] = "both",

@@ -4,12 +4,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lastgate.cli.console import AsUser, JsonFlag, PasswordFile, account, house, print_cases, print_json, say, who
+from lastgate.cli.console import (
+    AsUser,
+    JsonFlag,
+    PasswordFile,
+    Reason,
+    account,
+    house,
+    print_cases,
+    print_json,
+    say,
+    who,
+)
 
 if TYPE_CHECKING:
     from lastgate.wiring import House
 
-Reason = Annotated[str, typer.Option("--reason", help="Why, in your words.")]
 One = Annotated[str, typer.Argument(help="ID, ISSUER/ID, or the beginning of a key.", metavar="PATIENT")]
 Other = Annotated[str, typer.Argument(help="The other one, named alike.", metavar="PATIENT")]
 

@@ -7,8 +7,10 @@ import typer
 
 from lastgate.cli.console import (
     AsUser,
+    DossierName,
     JsonFlag,
     PasswordFile,
+    Reason,
     account,
     day_of,
     house,
@@ -22,8 +24,6 @@ from lastgate.cli.console import (
 if TYPE_CHECKING:
     from lastgate.wiring import House
 
-DossierName = Annotated[str, typer.Argument(help="Id of the dossier, or its beginning.", metavar="DOSSIER")]
-Reason = Annotated[str, typer.Option("--reason", help="Why, in your words.")]
 MaybeAs = Annotated[str, typer.Option("--as", help="Your account.", metavar="USER")]
 
 
