@@ -30,6 +30,7 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 _BUFFER_BYTES: Final = 192 * 1024
 _THROWN_READS: Final = 16
 _QUICK: Final = getattr(socket, "TCP_QUICKACK", None)
+_USER_TIMEOUT: Final = getattr(socket, "TCP_USER_TIMEOUT", None)
 _TOLD: Final = b"\0"
 
 
@@ -248,8 +249,15 @@ class Connection(AssociationSocket):
         evt.trigger(self.assoc, evt.EVT_DATA_SENT, {"data": bytestream})
 
     def _shutdown_socket(self) -> None:
-        """Shut it down and close it; pynetdicom leaves one open that was never connected."""
+        """Shut it down and close it; pynetdicom leaves one open that was never connected.
+
+        A peer that reads nothing gets the length of the deadline to take our last words: the system would offer them
+        for many minutes, and the peer would hang in what it sends.
+        """
         if self.socket is not None:
+            if _USER_TIMEOUT is not None:
+                with suppress(OSError):  # broken, or no TCP, as in tests
+                    self.socket.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, int(self.limits.deadline_s * 1000))
             with suppress(OSError):
                 self.socket.shutdown(socket.SHUT_RDWR)
             with suppress(OSError):

@@ -335,6 +335,27 @@ def test_tls_when_spoken_on_both_sides_then_long_messages_arrive_whole(house: Ho
     assert bytes(returned) == data
 
 
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="looks where Linux lists its connections")
+def test_connection_when_closed_to_a_peer_that_reads_nothing_then_the_system_forgets_it_soon() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        deaf = socket.create_connection(listener.getsockname())
+        raw, _ = listener.accept()
+        association = ReactorAssociation(AE(), "requestor")
+        connection = Connection(
+            association, waiter=association.dul, limits=ConnectionLimits(deadline_s=1.0), client_socket=raw
+        )
+        with pytest.raises(BlockingIOError):
+            while True:
+                raw.send(bytes(1 << 16))
+        ends = f"{raw.getsockname()[1]:04X} 0100007F:{raw.getpeername()[1]:04X} "
+        assert ends in Path("/proc/net/tcp").read_text("ascii")
+
+        connection.close()
+
+        assert eventually(lambda: ends not in Path("/proc/net/tcp").read_text("ascii"))
+        deaf.close()
+
+
 def test_bell_when_rung_often_then_it_is_heard_once_and_lost_after_closing() -> None:
     import select
 
