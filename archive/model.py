@@ -422,6 +422,8 @@ class PatientRecord:
         The patients that are this person, in order of key.
     told_apart
         Keys of patients of whom a person said that they are somebody else.
+    about_dose
+        Decisions about registrations, kinds of dose and composites (`archive.facts.dose_decisions`), in their order.
     """
 
     key: PatientKey
@@ -432,3 +434,4 @@ class PatientRecord:
     findings: tuple[Finding, ...]
     members: tuple[Member, ...] = ()
     told_apart: tuple[PatientKey, ...] = ()
+    about_dose: tuple[Decision, ...] = ()

@@ -14,9 +14,9 @@ from archive.uids import is_own
 from courses.composite import Composite, PlanShare
 from courses.errors import Unreadable
 from courses.reading import Reader, slice_distance_mm
-from dose.dvh import Dvh, Figure, dvh
 from dose.errors import DoseError
-from dose.structures import Structure
+from dose.shapes.dvh import Dvh, Figure, dvh
+from dose.shapes.structures import Structure
 
 Json = dict[str, Any]
 

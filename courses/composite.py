@@ -17,10 +17,10 @@ from courses.delivered import DeliveredDose, NotSummed, Weighted, delivered_dose
 from courses.errors import BadReference, NothingToSum, Unreadable
 from courses.reading import Reader, planning_series
 from courses.registration import Mapping, NoMapping, mapping, registrations_of
-from dose.accumulate import Part, Sum, accumulate
 from dose.errors import DoseError
-from dose.grid import Affine, DoseGrid, Geometry
-from dose.union import extended
+from dose.grids.accumulate import Part, Sum, accumulate
+from dose.grids.grid import Affine, DoseGrid, Geometry
+from dose.grids.union import extended
 
 _KINDS = {"PHYSICAL": "physical", "EFFECTIVE": "RBE-weighted"}
 

@@ -10,9 +10,9 @@ from courses.answers import structures_of
 from courses.composite import Composite, compose
 from courses.errors import CoursesError
 from courses.reading import Reader, slice_distance_mm
-from dose.dvh import Dvh, Figure, dvh
 from dose.errors import DoseError
-from dose.structures import Structure
+from dose.shapes.dvh import Dvh, Figure, dvh
+from dose.shapes.structures import Structure
 
 TARGET_KINDS: Final = frozenset({"PTV", "CTV", "GTV", "TREATED_VOLUME"})
 _DIGITS: Final = 4

@@ -7,7 +7,7 @@ from courses.answers import histograms
 from courses.composite import Composite, compose
 from courses.errors import NothingToSum
 from courses.reading import Reader
-from dose.dvh import Dvh
+from dose.shapes.dvh import Dvh
 
 NO_ORGANS = frozenset({"GTV", "CTV", "ITV", "PTV", "EXTERNAL", "SUPPORT", "BOLUS", "MARKER", "ISOCENTER", "CONTROL"})
 """RT ROI Interpreted Types that are no organs (PS3.3 C.8.8.8.1)."""

@@ -11,10 +11,10 @@ from archive.headers import InstanceKind
 from archive.model import Dossier, Held
 from archive.vault.places import Places
 from courses.errors import Unreadable
-from dose.dicom import StoredDose, read_dose, read_image
 from dose.errors import DoseError
-from dose.grid import ImageVolume
-from dose.structures import StructureSet, read_structures
+from dose.grids.grid import ImageVolume
+from dose.objects.dicom import StoredDose, read_dose, read_image
+from dose.shapes.structures import StructureSet, read_structures
 
 _XYZ = ("x", "y", "z")
 _SAME_PLACE_MM = 0.01

@@ -17,7 +17,7 @@ from archive.model import PatientRecord
 from archive.uids import own_uid
 from courses.answers import composite_answer
 from courses.composite import Composite, compose
-from dose.write import INCOMPLETE, ObjectHeader, PlanReference, rtdose_dataset, unknown_structure_set
+from dose.objects.write import INCOMPLETE, ObjectHeader, PlanReference, rtdose_dataset, unknown_structure_set
 from lastgate.pictures import in_language, isodose_picture
 from lastgate.proposing import others_of, proposals_about
 from lastgate.wiring import House

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from courses.answers import structures_of
 from courses.composite import Composite
 from courses.reading import Reader
-from dose.planes import Orientation, PlaneCut, cut, hottest_point_mm
-from dose.structures import Structure
+from dose.shapes.planes import Orientation, PlaneCut, cut, hottest_point_mm
+from dose.shapes.structures import Structure
 from reports.figures import IsodosePicture, Outline
 
 _COLOURS = ("#e31a1c", "#33a02c", "#6a3d9a", "#b15928", "#1f78b4", "#ff7f00")

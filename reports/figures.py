@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from dose.planes import Orientation, PlaneCut
+from dose.shapes.planes import Orientation, PlaneCut
 from reports.errors import PictureUnfit
 from reports.fonts import Faces, Typeface, Weight
 from reports.surface import PngSurface, Rgb, Surface

@@ -25,6 +25,7 @@ from archive.assembly.prescription import phases_of
 from archive.assembly.release import released_of
 from archive.assembly.transcription import sheet_fractions
 from archive.facts.decisions import Close, EnterSummary, Sealed, SetOrigin
+from archive.facts.dose_decisions import ABOUT_DOSE
 from archive.facts.linked import PatientFacts
 from archive.facts.receipts import PatientKey
 from archive.figures import figures_of
@@ -74,6 +75,7 @@ def fold(facts: PatientFacts, *, gate: Gate, rules: CourseRules | None = None) -
         findings=gate.of_patient(person, unattached),
         members=members_of(facts, person),
         told_apart=told_apart(facts),
+        about_dose=tuple(one for one in facts.decisions if isinstance(one.what, ABOUT_DOSE)),
     )
 
 

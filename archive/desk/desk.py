@@ -32,6 +32,7 @@ from archive.facts.decisions import (
     Waive,
 )
 from archive.facts.disposed import standing_seals
+from archive.facts.dose_decisions import ApproveComposite, JudgeRegistration, Register, StateDoseKind
 from archive.facts.linked import named_by
 from archive.facts.receipts import PatientKey
 from archive.facts.store import FactStore, PatientFacts
@@ -51,6 +52,10 @@ _CLINICAL = frozenset({"file-manager", "physicist", "doctor"})
 # An administrator keeps the machine and has no say about patients : which dose grid counts is physics.
 _MAY_SETTLE: dict[type[Act], frozenset[str]] = {
     ChooseDose: frozenset({"physicist"}),
+    Register: frozenset({"physicist"}),
+    JudgeRegistration: frozenset({"physicist"}),
+    StateDoseKind: frozenset({"physicist"}),
+    ApproveComposite: frozenset({"physicist"}),
     Release: frozenset({"physicist", "doctor"}),
     SetHold: _CLINICAL | {RETENTION_OFFICER},
     KeepUntil: _CLINICAL | {RETENTION_OFFICER},

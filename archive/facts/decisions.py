@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from archive.facts.dose_decisions import ApproveComposite, JudgeRegistration, Register, StateDoseKind
 from archive.facts.receipts import PatientKey
 
 
@@ -390,6 +391,10 @@ Act = Annotated[
     | KeepUntil
     | StateDeath
     | Dispose
+    | Register
+    | JudgeRegistration
+    | StateDoseKind
+    | ApproveComposite
     | Tombstone
     | Release,
     Field(discriminator="act"),

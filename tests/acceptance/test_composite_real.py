@@ -19,9 +19,9 @@ from archive.model import PatientRecord, Plan
 from archive.uids import is_own
 from courses.composite import Composite, compose
 from courses.delivered import DeliveredDose, delivered_dose
-from dose.accumulate import Part, accumulate
-from dose.dicom import read_dose
-from dose.write import UNKNOWN_ROI
+from dose.grids.accumulate import Part, accumulate
+from dose.objects.dicom import read_dose
+from dose.objects.write import UNKNOWN_ROI
 from lastgate.composing import compose_patient
 from lastgate.reception import take_in
 from lastgate.wiring import House

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 
-from dose.dicom import read_dose
-from dose.dvh import Figure, dvh
-from dose.structures import read_structures
+from dose.objects.dicom import read_dose
+from dose.shapes.dvh import Figure, dvh
+from dose.shapes.structures import read_structures
 
 pytestmark = pytest.mark.real_data
 

@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 
 from archive.facts import decisions as acts
+from archive.facts import dose_decisions as dosed
 from archive.facts.decisions import Act
 from archive.facts.receipts import PatientKey
 from archive.facts.store import PatientFacts
@@ -79,11 +80,19 @@ def _tombstone(case: Case) -> acts.Tombstone:
     )  # fmt: skip
 
 
+REGISTERED: Final = dosed.Register(
+    uid="1.2.9", sha256=DIGEST, moving_frame="1.1", fixed_frame="1.2", moving_series="1.3", fixed_series="1.4",
+    kind="rigid", method="bone", quality=dosed.RegistrationQuality(landmarks=3, tre_mean_mm=0.4, dice=(("Cord", 0.9),)),
+)  # fmt: skip
 # Which dossier of the sample each is made about: their order is that of the facts.
 MADE: Final[list[tuple[int, Callable[[Case], Act]]]] = [
     (0, lambda case: acts.SetDeliveryState(plan_uid=case.plans[0], delivered=True, reason="sheet")),
     (0, lambda case: acts.EnterSummary(plan_uids=case.plans, entries={"diagnosis": "C61"})),
     (0, lambda case: acts.ChooseDose(plan_uid=case.plans[0], dose_uid="1.2.3", reason="newer")),
+    (0, lambda _: REGISTERED),
+    (0, lambda _: dosed.JudgeRegistration(uid="1.2.9", verdict="approved", reason="seen", invalid=(("1.2", "Scar"),))),
+    (0, lambda case: dosed.StateDoseKind(plan_uid=case.plans[0], kind="physical", reason="asked the maker")),
+    (0, lambda _: dosed.ApproveComposite(figures_sha256=DIGEST, onto="1.2", as_of="2026-01-01", reason="checked")),
     (1, _waive),
     (1, lambda case: acts.Close(plan_uids=case.plans, outcome="stopped", last_date="20250101", reason="moved")),
     (1, lambda case: acts.SetOrigin(plan_uids=case.plans, origin="elsewhere", reason="letter", institution="North")),

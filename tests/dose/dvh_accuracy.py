@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 
-from dose.dicom import read_dose
-from dose.dvh import Dvh, dvh
-from dose.grid import DoseGrid
-from dose.structures import Structure, read_structures
+from dose.grids.grid import DoseGrid
+from dose.objects.dicom import read_dose
+from dose.shapes.dvh import Dvh, dvh
+from dose.shapes.structures import Structure, read_structures
 from tests.dose.phantoms import GRADIENT, ORIENTATIONS, centred, linear_grid, linear_gy, sphere, sphere_cc
 
 NELMS = Path("nelms_dvh/tests/tests_validation/benchmark_data")

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK
 
-from dose.grid import Affine, DoseGrid, Geometry
+from dose.grids.grid import Affine, DoseGrid, Geometry
 
 ITK: Any = SimpleITK  # its functions carry no types
 

@@ -9,8 +9,8 @@ import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, RTDoseStorage
 
-from dose.grid import DoseGrid, Geometry
-from dose.structures import Contour, Structure
+from dose.grids.grid import DoseGrid, Geometry
+from dose.shapes.structures import Contour, Structure
 
 ORIENTATIONS = {
     "HFS": (1, 0, 0, 0, 1, 0),

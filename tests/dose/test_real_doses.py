@@ -6,10 +6,10 @@ import numpy as np
 import pydicom
 import pytest
 
-from dose.accumulate import Part, accumulate
-from dose.dicom import StoredDose, read_dose, read_image
-from dose.grid import Geometry
-from dose.structures import read_structures
+from dose.grids.accumulate import Part, accumulate
+from dose.grids.grid import Geometry
+from dose.objects.dicom import StoredDose, read_dose, read_image
+from dose.shapes.structures import read_structures
 from tests.dose.judge import resampled
 from tests.dose.phantoms import ORIENTATIONS
 

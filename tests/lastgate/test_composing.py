@@ -10,7 +10,7 @@ from pydicom.uid import RTIonPlanStorage
 
 from archive.uids import is_own
 from courses.composite import compose
-from dose.planes import Orientation
+from dose.shapes.planes import Orientation
 from lastgate.composing import compose_patient
 from lastgate.pictures import in_language, isodose_picture
 from lastgate.reception import take_in

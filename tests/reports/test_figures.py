@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from dose.grid import DoseGrid, Geometry, ImageVolume
-from dose.planes import Orientation, PlaneCut, cut, hottest_point_mm
+from dose.grids.grid import DoseGrid, Geometry, ImageVolume
+from dose.shapes.planes import Orientation, PlaneCut, cut, hottest_point_mm
 from reports.errors import PictureUnfit
 from reports.figures import IsodosePicture, Outline, isolines, render_png
 from reports.fonts import Typeface

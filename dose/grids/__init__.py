@@ -1,0 +1,1 @@
+"""Dose on grids: geometry, transforms, interpolation, sums with bounds."""

@@ -1,0 +1,1 @@
+"""One image onto another: rigid and deformable registration, and how good it is."""

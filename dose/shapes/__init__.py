@@ -1,0 +1,1 @@
+"""Structures as solids: contours, sections, masks, dose-volume histograms."""
