@@ -1,8 +1,8 @@
 """Maps between frames of reference: matrices and displacement fields, one after the other.
 
 A map is kept as resampling needs it: it takes a place of the *fixed* image and tells where the same tissue is on the
-*moving* one. Where a step says nothing (tissue marked as gone, for instance) the place has no partner: its coordinates are
-NaN, and whatever is read there is unknown.
+*moving* one. Where a step says nothing (tissue marked as gone, for instance) the place has no partner: its coordinates
+are NaN, and whatever is read there is unknown.
 """
 
 from dataclasses import dataclass
