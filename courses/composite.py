@@ -12,47 +12,18 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from archive.model import DeliveryState, Dossier, Held, PatientRecord, Plan
+from archive.model import Dossier, Held, PatientRecord
 from courses.delivered import DeliveredDose, NotSummed, Weighted, delivered_dose
 from courses.errors import BadReference, NothingToSum, Unreadable
 from courses.reading import Reader, planning_series
 from courses.registration import Mapping, NoMapping, mapping, registrations_of
+from courses.shares import PlanShare as PlanShare
 from dose.errors import DoseError
 from dose.grids.accumulate import Part, Sum, accumulate
 from dose.grids.grid import Affine, DoseGrid, Geometry
 from dose.grids.union import extended
 
 _KINDS = {"PHYSICAL": "physical", "EFFECTIVE": "RBE-weighted"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanShare:
-    """One plan of one course, and how its dose entered the sum.
-
-    Parameters
-    ----------
-    source
-        ``stored`` or ``summed`` (of beams); empty where the dose can't be had.
-    mapping
-        How its frame of reference came onto the image.
-    as_planned
-        Whether its planned dose entered the sum, records or not.
-    reason_not_summed
-        Empty where it was summed.
-    """
-
-    dossier: Dossier
-    plan: Plan
-    source: str = ""
-    is_certain: bool = False
-    as_planned: bool = False
-    mapping: Mapping | None = None
-    reason_not_summed: str = ""
-
-    @property
-    def leaves_a_gap(self) -> bool:
-        """Whether its dose is missing in the sum although it was or may have been delivered."""
-        return bool(self.reason_not_summed) and self.plan.delivery_state is not DeliveryState.NOT_DELIVERED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
