@@ -9,15 +9,18 @@ so: a dose in the wrong place looks as good as one in the right place.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
 
+from archive.facts.dose_decisions import RegistrationQuality
 from archive.headers import InstanceKind
-from archive.model import Held
+from archive.model import Held, PatientRecord
 from courses.errors import Unreadable
 from courses.reading import Reader
+from dose.grids.transforms import Transform
 
 Matrix = npt.NDArray[np.float64]
 _RIGID_TOLERANCE = 1e-4
@@ -31,29 +34,100 @@ _THEIRS = "the registration that joins its frame of reference to the one of the 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Caution:
+    """What somebody should know of a map, under a code.
+
+    Parameters
+    ----------
+    code
+        Stable, for programs: ``LG-REG-...``.
+    words
+        What is the case.
+    hint
+        What to do.
+    """
+
+    code: str
+    words: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mapping:
-    """How points of a moving frame come into the fixed one.
+    """How a place of the fixed frame is found in the moving one.
 
     Parameters
     ----------
     kind
-        ``identity`` (same frame of reference) or ``rigid``.
-    source
-        Where it comes from: ``frame of reference``, or the UID of the registration.
-    moving_to_fixed
-        4 x 4, mm, LPS; None for the identity.
+        ``identity`` (same frame of reference), ``rigid``, ``affine`` (approved although it scales), ``deformable``, or
+        ``chain`` over several registrations.
+    sources
+        UIDs of the registrations, from the fixed frame to the moving one; none for the identity.
+    transform
+        Fixed to moving; None for the identity.
+    quality
+        What was measured of it; of a chain None.
+    is_approved, approved_by
+        Whether a physicist approved each registration, and by whose accounts.
+    invalid
+        Structures (Structure Set UID, ROI Name) within which no place has a partner.
+    error
+        How far it may be off, in words.
+    cautions
+        What to know of it.
     """
 
     kind: str
-    source: str
-    moving_to_fixed: Matrix | None
+    sources: tuple[str, ...] = ()
+    transform: Transform | None = None
+    quality: RegistrationQuality | None = None
+    is_approved: bool = False
+    approved_by: str = ""
+    invalid: tuple[tuple[str, str], ...] = ()
+    error: str = ""
+    cautions: tuple[Caution, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """Where it comes from, in words: ``frame of reference``, or the UIDs of registrations."""
+        return " + ".join(self.sources) or "frame of reference"
+
+    @property
+    def moving_to_fixed(self) -> Matrix | None:
+        """Moving to fixed as a 4 x 4 matrix, mm, LPS; None for the identity, and where it is no matrix."""
+        matrix = self.transform.matrix if self.transform else None
+        return None if matrix is None else np.linalg.inv(matrix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoMapping:
-    """No registration joins two frames, and why the ones there are do not help."""
+    """Nothing joins two frames, or nothing that may be used: why, under which code, and what to do."""
 
     reason: str
+    code: str = "LG-REG-001"
+    hint: str = ""
+
+
+class Derived(Protocol):
+    """Reads results of ours by their digest."""
+
+    def read(self, sha256: str) -> bytes:
+        """Return the bytes; `storage.errors.StorageError` where there are none with this digest."""
+
+
+def find_mapping(
+    moving_frame: str,
+    fixed_frame: str,
+    record: PatientRecord,
+    reader: Reader,
+    derived: Derived,
+    *,
+    moving_series: str = "",
+    fixed_series: str = "",
+) -> Mapping | NoMapping:
+    """Return how places of the fixed frame of reference are found in the moving one."""
+    everything = [held for dossier in record.dossiers for held in (*dossier.instances, *dossier.late)]
+    return mapping(moving_frame, fixed_frame, registrations_of([*everything, *record.unattached]), reader)
 
 
 def mapping(moving: str, fixed: str, registrations: Iterable[Held], reader: Reader) -> Mapping | NoMapping:
@@ -65,13 +139,13 @@ def mapping(moving: str, fixed: str, registrations: Iterable[Held], reader: Read
     if not moving or not fixed:
         return NoMapping(reason="its dose grid or the image names no frame of reference")
     if moving == fixed:
-        return Mapping(kind="identity", source="frame of reference", moving_to_fixed=None)
+        return Mapping(kind="identity", is_approved=True)
     reasons = []
     fitting = [held for held in registrations if _joins(held, moving, fixed)]
     for held in sorted(fitting, key=lambda one: (one.receipt.received_at, one.uid), reverse=True):
         found = _rigid(held, moving, fixed, reader)
         if not isinstance(found, str):
-            return Mapping(kind="rigid", source=held.uid, moving_to_fixed=found)
+            return Mapping(kind="rigid", sources=(held.uid,), transform=Transform.of_matrix(np.linalg.inv(found)))
         reasons.append(found)
     return NoMapping(reason=next(iter(reasons), "no registration joins its frame of reference to the one of the image"))
 
