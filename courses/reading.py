@@ -50,6 +50,10 @@ class Reader:
         except (InvalidDicomError, EOFError, OSError, ValueError, KeyError, NotImplementedError) as error:
             raise Unreadable(f"{held.kind.value} {held.uid} can't be read: {error}") from error
 
+    def bytes(self, held: Held) -> bytes:
+        """Return the file as it was received."""
+        return self._places.whole(held.receipt)
+
     def dose(self, held: Held) -> StoredDose:
         """Return a dose grid; `dose.errors.DoseError` says why it can't be used."""
         return read_dose(self.dataset(held))

@@ -115,6 +115,8 @@ class ApproveComposite:
     ----------
     figures_sha256
         Digest of the answer without its status.
+    asked_sha256
+        Digest of what was asked: another digest of figures for the same question means that the facts have changed.
     report_sha256
         Digests of the report's files, in ``derived/``.
     """
@@ -123,6 +125,7 @@ class ApproveComposite:
     onto: str
     as_of: str
     reason: str
+    asked_sha256: str = ""
     report_sha256: tuple[str, ...] = ()
     act: Literal["approve-composite"] = "approve-composite"
 

@@ -5,13 +5,28 @@ from typing import Annotated, Any
 
 import typer
 
-from lastgate.cli.console import DossierName, JsonFlag, day_of, err, house, print_json, print_table, say, short, who
+from lastgate.cli.console import (
+    AsUser,
+    DossierName,
+    JsonFlag,
+    PasswordFile,
+    Reason,
+    account,
+    day_of,
+    err,
+    house,
+    print_json,
+    print_table,
+    say,
+    who,
+)
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(dvh)
     app.command()(composite)
+    app.command("approve-composite")(approve_composite)
     app.command("check-dose")(check_dose)
 
 
@@ -40,6 +55,7 @@ def dvh(
     """Dose-volume histograms of a course."""
     from courses.answers import dvh_answer
     from courses.composite import compose
+    from lastgate.cli.composites import figure
 
     with house() as opened:
         key, found = opened.dossier(dossier)
@@ -54,7 +70,7 @@ def dvh(
         (
             one["name"],
             f"{one['volume_cc']:.2f}",
-            *(_figure(one["physical"][name]) for name in ("mean_gy", "max_gy", "d95_gy", "d2cc_gy")),
+            *(figure(one["physical"][name]) for name in ("mean_gy", "max_gy", "d95_gy", "d2cc_gy")),
         )
         for one in body["structures"]
     ]
@@ -62,14 +78,6 @@ def dvh(
     print_table(f"Dose as {body['basis']}", columns, rows, empty="The dossier has no structures with a volume.")
     for warning in body["warnings"]:
         say(warning)
-
-
-def _figure(figure: dict[str, float | None]) -> str:
-    if figure["value"] is not None:
-        return f"{figure['value']:.2f}"
-    if figure["hi"] is None:
-        return f"at least {figure['lo']:.2f}"
-    return f"unknown, {figure['lo']:.2f} to {figure['hi']:.2f}"
 
 
 def _write_csv(body: dict[str, Any], path: Path) -> None:
@@ -84,55 +92,101 @@ def _write_csv(body: dict[str, Any], path: Path) -> None:
             writer.writerows((one["name"], *row) for row in rows)
 
 
+Onto = Annotated[str, typer.Option(help="Series or dossier to compose onto; the newest course if left out.")]
+AsOf = Annotated[str, typer.Option(help="Day intervals are counted to; the last session if left out.")]
+AlphaBeta = Annotated[
+    list[str] | None,
+    typer.Option("--alpha-beta", help="Alpha/beta in Gy of a structure; may be repeated.", metavar="STRUCTURE=VALUE"),
+]
+Recovery = Annotated[
+    list[str] | None,
+    typer.Option("--recovery", help="Recovery model to show beside; may be repeated.", metavar="MODEL"),
+]
+Fractions = Annotated[
+    int | None, typer.Option("--fractions", "--remaining", min=1, help="Fractions of the next course: what remains.")
+]
+Limits = Annotated[str, typer.Option(help="Set of limits; the standard one if left out.")]
+CandidateName = Annotated[
+    str, typer.Option(help="New plan to look at on top: its RTDOSE file, or label or UID of a plan in the archive.")
+]
+Ensemble = Annotated[bool, typer.Option("--ensemble/--no-ensemble", help="Vary what is uncertain; takes longer.")]
+
+
 def composite(
     patient: Annotated[str, typer.Argument(help="Patient ID, ISSUER/ID, or a dossier.", metavar="PATIENT")],
-    onto: Annotated[str, typer.Option(help="Series or dossier to compose onto; the newest course if left out.")] = "",
-    as_of: Annotated[str, typer.Option(help="Day intervals are counted to; the last session if left out.")] = "",
+    onto: Onto = "",
+    as_of: AsOf = "",
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for RTDOSE, picture and report.")
     ] = None,
     as_planned: AsPlanned = False,
+    alpha_beta: AlphaBeta = None,
+    recovery: Recovery = None,
+    fractions: Fractions = None,
+    limits: Limits = "",
+    candidate: CandidateName = "",
+    ensemble: Ensemble = True,
     as_json: JsonFlag = False,
 ) -> None:
     """Sum the delivered dose of all courses of a patient."""
+    from lastgate.cli.composites import print_composite, questions_of
     from lastgate.composing import compose_patient
 
     day = day_of(as_of) if as_of else None
     with house() as opened, err.status("Composing ..."):
+        record = opened.patient(patient)
+        asked = questions_of(
+            opened,
+            record,
+            alpha_beta=alpha_beta,
+            recovery=recovery,
+            fractions=fractions,
+            limits=limits,
+            candidate=candidate,
+            has_ensemble=ensemble,
+        )
         body = compose_patient(
-            opened, opened.patient(patient), onto=onto, as_of=day, as_planned=as_planned, folder=output
+            opened, record, onto=onto, as_of=day, as_planned=as_planned, folder=output, questions=asked
         )
     if as_json:
         print_json(body)
-        return
-    _print_composite(body)
+    else:
+        print_composite(body)
 
 
-def _print_composite(body: dict[str, Any]) -> None:
-    say(f"{who(body['patient'])}  composite {body['dose_type']} dose, DRAFT", style="bold")
-    rows = [
-        (
-            short(course["dossier"]),
-            f"{course['first_fraction'] or '?'} to {course['last_fraction'] or '?'}",
-            plan["label"] or plan["uid"],
-            f"{plan['fractions']['delivered']:g}/{plan['fractions']['planned'] or '?'}",
-            plan["source"] or f"not summed: {plan['reason_not_summed']}",
+def approve_composite(
+    patient: Annotated[str, typer.Argument(help="Patient ID, ISSUER/ID, or a dossier.", metavar="PATIENT")],
+    reason: Reason,
+    as_user: AsUser,
+    onto: Onto = "",
+    as_of: AsOf = "",
+    alpha_beta: AlphaBeta = None,
+    recovery: Recovery = None,
+    fractions: Fractions = None,
+    limits: Limits = "",
+    candidate: CandidateName = "",
+    ensemble: Ensemble = True,
+    password_file: PasswordFile = None,
+) -> None:
+    """Approve a composite as it stands (a physicist does); ask for the same as with `lastgate composite`."""
+    from lastgate.cli.composites import questions_of
+    from lastgate.composing import approve_composite as approve
+
+    day = day_of(as_of) if as_of else None
+    with house() as opened:
+        user = account(opened, as_user, password_file)
+        record = opened.patient(patient)
+        asked = questions_of(
+            opened,
+            record,
+            alpha_beta=alpha_beta,
+            recovery=recovery,
+            fractions=fractions,
+            limits=limits,
+            candidate=candidate,
+            has_ensemble=ensemble,
         )
-        for course in body["courses"]
-        for plan in course["plans"]
-    ]
-    print_table("Courses", ("Dossier", "Treated", "Plan", "Fractions", "Dose"), rows)
-    figures = [
-        (
-            one["name"],
-            *(_figure(one["physical"][name]) for name in ("max_gy", "mean_gy", "d2cc_gy")),
-            one["physical"]["unknown_cc"],
-        )
-        for one in body["structures"]
-    ]
-    print_table("Structures", ("Structure", "Max Gy", "Mean Gy", "D2cc Gy", "Unknown cm3"), figures)
-    for warning in body["warnings"]:
-        say(warning)
-    for what, path in body["files"].items():
-        if isinstance(path, str):
-            say(f"{what}: {path}")
+        with err.status("Composing ..."):
+            body = approve(opened, record, account=user, reason=reason, onto=onto, as_of=day, questions=asked)
+        say(f"The composite of {who(body['patient'])} is approved by {user.name}.")
+        say("It is a draft again as soon as a fact changes a figure. Print it: lastgate composite PATIENT -o FOLDER")
