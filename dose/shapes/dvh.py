@@ -42,11 +42,19 @@ class Figure:
         None where the unknown dose could change it.
     lo, hi
         Bounds; equal to `value` where everything is known.
+    estimate
+        With an estimate where the dose is unknown, between the bounds; None where none was given.
     """
 
     value: float | None
     lo: float
     hi: float
+    estimate: float | None = None
+
+    def times(self, factor: float) -> "Figure":
+        """Return the figure in another unit."""
+        value, estimate = (None if one is None else one * factor for one in (self.value, self.estimate))
+        return Figure(value=value, lo=self.lo * factor, hi=self.hi * factor, estimate=estimate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

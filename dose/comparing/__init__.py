@@ -1,0 +1,1 @@
+"""Two doses compared: gamma."""
