@@ -7,83 +7,44 @@ about patient and study are handed in: this module invents nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
-import numpy.typing as npt
-from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.tag import Tag
-from pydicom.uid import UID, ImplicitVRLittleEndian, RTDoseStorage, RTPlanStorage, RTStructureSetStorage
+from pydicom.uid import RTDoseStorage, RTPlanStorage
 from pydicom.valuerep import format_number_as_ds
 
 from dose.errors import BadDose
 from dose.grids.accumulate import Sum
-from dose.grids.grid import Geometry, Mask, Points, Volume
+from dose.grids.grid import Geometry, Volume
+from dose.objects.header import (
+    INCOMPLETE,
+    LO_LENGTH,
+    ObjectHeader,
+    PlaneImage,
+    decimals,
+    item_of,
+    new_object,
+    right_handed,
+)
+from dose.objects.structure_set import DrawnRoi, structure_set_dataset
 from dose.shapes.mask import outline
+
+__all__ = [
+    "INCOMPLETE",
+    "UNKNOWN_ROI",
+    "ObjectHeader",
+    "PlanReference",
+    "PlaneImage",
+    "rtdose_dataset",
+    "unknown_structure_set",
+]
 
 UNKNOWN_ROI = "Dose_Unknown"
 """Name of the structure around unknown voxels."""
 
-INCOMPLETE = "INCOMPLETE"
-"""First word of Series Description where anything is unknown."""
-
-_LO_LENGTH = 64
-_CONTOUR_DATA = Tag(0x3006, 0x0050)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectHeader:
-    """What an object says of patient, study and itself.
-
-    Parameters
-    ----------
-    sop_instance_uid, series_instance_uid, study_instance_uid, frame_of_reference_uid
-        The first two of our own root; study and frame those of the image summed on.
-    patient_id, issuer_of_patient_id, patient_name, patient_birth_date, patient_sex
-        As in the image's study; empty where not known.
-    study_date, study_time, study_id, accession_number, referring_physician
-        As in the image's study.
-    created
-        Site wall clock of the making.
-    manufacturer, model, software_version
-        Who made it.
-    series_description
-        Without the word INCOMPLETE, which is set where it applies.
-    series_number
-        Number of the new series in the study.
-    """
-
-    sop_instance_uid: str
-    series_instance_uid: str
-    study_instance_uid: str
-    frame_of_reference_uid: str
-    patient_id: str
-    patient_name: str
-    created: datetime
-    manufacturer: str
-    model: str
-    software_version: str
-    series_description: str
-    issuer_of_patient_id: str = ""
-    patient_birth_date: str = ""
-    patient_sex: str = ""
-    study_date: str = ""
-    study_time: str = ""
-    study_id: str = ""
-    accession_number: str = ""
-    referring_physician: str = ""
-    series_number: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlaneImage:
-    """The image slice a plane of the grid coincides with."""
-
-    sop_class_uid: str
-    sop_instance_uid: str
-    series_instance_uid: str
+_UNKNOWN_COLOR = (255, 0, 255)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,16 +89,16 @@ def rtdose_dataset(
     if not plans:
         raise BadDose("A summed dose names at least one plan.")
     complete = total.is_complete
-    dataset = _object(header, RTDoseStorage, "RTDOSE", complete=complete)
-    dose_gy, geometry = _right_handed(total.upper_gy, total.geometry)
+    dataset = new_object(header, RTDoseStorage, "RTDOSE", complete=complete)
+    is_turned = (geometry := right_handed(total.geometry)) is not total.geometry
     _place(dataset, geometry)
-    _store(dataset, dose_gy, bits)
+    _store(dataset, total.upper_gy[::-1] if is_turned else total.upper_gy, bits)
     dataset.DoseUnits = "GY"
     dataset.DoseType = dose_type
-    dataset.DoseComment = comment[:_LO_LENGTH]
+    dataset.DoseComment = comment[:LO_LENGTH]
     dataset.DoseSummationType = "MULTI_PLAN" if len(plans) > 1 else "PLAN"
     dataset.ReferencedRTPlanSequence = Items(
-        [_item(ReferencedSOPClassUID=p.sop_class_uid, ReferencedSOPInstanceUID=p.sop_instance_uid) for p in plans]
+        [item_of(ReferencedSOPClassUID=p.sop_class_uid, ReferencedSOPInstanceUID=p.sop_instance_uid) for p in plans]
     )
     return dataset
 
@@ -162,81 +123,19 @@ def unknown_structure_set(
     images
         One per plane of the grid where it is that of an image series, in plane order.
     """
-    dataset = _object(header, RTStructureSetStorage, "RTSTRUCT", complete=total.is_complete)
-    dataset.StructureSetLabel = UNKNOWN_ROI.upper()
-    dataset.StructureSetDate = header.created.strftime("%Y%m%d")
-    dataset.StructureSetTime = header.created.strftime("%H%M%S")
-    dataset.ApprovalStatus = "UNAPPROVED"
-    frame = _item(FrameOfReferenceUID=header.frame_of_reference_uid)
-    if images:
-        frame.RTReferencedStudySequence = Items([_referenced_study(header.study_instance_uid, images)])
-    dataset.ReferencedFrameOfReferenceSequence = Items([frame])
-    dataset.StructureSetROISequence = Items(
-        [
-            _item(
-                ROINumber=1,
-                ReferencedFrameOfReferenceUID=header.frame_of_reference_uid,
-                ROIName=UNKNOWN_ROI,
-                ROIGenerationAlgorithm="AUTOMATIC",
-            )
-        ]
+    unknown = DrawnRoi(name=UNKNOWN_ROI, contours=outline(~total.known, total.geometry), color=_UNKNOWN_COLOR)
+    return structure_set_dataset(
+        [unknown], header=header, label=UNKNOWN_ROI.upper(), images=images, complete=total.is_complete
     )
-    dataset.ROIContourSequence = Items([_roi_contours(~total.known, total.geometry, images)])
-    dataset.RTROIObservationsSequence = Items(
-        [_item(ObservationNumber=1, ReferencedROINumber=1, RTROIInterpretedType="", ROIInterpreter="")]
-    )
-    return dataset
-
-
-def _object(header: ObjectHeader, sop_class_uid: UID, modality: str, *, complete: bool) -> Dataset:
-    """Patient, study, series, frame and equipment of an object, with its file meta group.
-
-    Implicit VR: an explicit one can't hold contours or offsets of more than 64 kB.
-    """
-    dataset = Dataset()
-    dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.SOPClassUID, dataset.SOPInstanceUID = sop_class_uid, UID(header.sop_instance_uid)
-    dataset.InstanceCreationDate = dataset.SeriesDate = dataset.ContentDate = header.created.strftime("%Y%m%d")
-    dataset.InstanceCreationTime = dataset.SeriesTime = dataset.ContentTime = header.created.strftime("%H%M%S")
-    dataset.StudyDate, dataset.StudyTime = header.study_date, header.study_time
-    dataset.AccessionNumber, dataset.StudyID = header.accession_number, header.study_id
-    dataset.Modality = modality
-    dataset.Manufacturer, dataset.ManufacturerModelName = header.manufacturer, header.model
-    dataset.SoftwareVersions = header.software_version
-    dataset.ReferringPhysicianName, dataset.OperatorsName = header.referring_physician, ""
-    description = header.series_description if complete else f"{INCOMPLETE} {header.series_description}"
-    dataset.SeriesDescription = description[:_LO_LENGTH].strip()
-    dataset.PatientName, dataset.PatientID = header.patient_name, header.patient_id
-    if header.issuer_of_patient_id:
-        dataset.IssuerOfPatientID = header.issuer_of_patient_id
-    dataset.PatientBirthDate, dataset.PatientSex = header.patient_birth_date, header.patient_sex
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = header.study_instance_uid, header.series_instance_uid
-    dataset.SeriesNumber, dataset.InstanceNumber = header.series_number, 1
-    dataset.FrameOfReferenceUID, dataset.PositionReferenceIndicator = header.frame_of_reference_uid, ""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = sop_class_uid, UID(header.sop_instance_uid)
-    meta.TransferSyntaxUID = ImplicitVRLittleEndian
-    dataset.file_meta = meta
-    return dataset
-
-
-def _right_handed(dose_gy: Volume, geometry: Geometry) -> tuple[Volume, Geometry]:
-    """The same dose with planes running along row x column, so that offsets rise."""
-    if np.linalg.det(geometry.affine[:3, :3]) > 0:
-        return dose_gy, geometry
-    affine = geometry.affine.copy()
-    affine[:3, 3] += affine[:3, 2] * (geometry.shape[0] - 1)
-    affine[:3, 2] *= -1
-    return dose_gy[::-1], Geometry(shape=geometry.shape, affine=affine)
 
 
 def _place(dataset: Dataset, geometry: Geometry) -> None:
     directions, (column_mm, row_mm, plane_mm) = geometry.directions, geometry.spacing_mm
-    dataset.ImagePositionPatient = _decimals(geometry.affine[:3, 3])
-    dataset.ImageOrientationPatient = _decimals(directions[:, :2].T.ravel() + 0.0)
-    dataset.PixelSpacing = _decimals(np.array([row_mm, column_mm]))
-    dataset.SliceThickness = _decimals(np.array([plane_mm]))[0]
-    dataset.GridFrameOffsetVector = _decimals(np.arange(geometry.shape[0], dtype=np.float64) * plane_mm)
+    dataset.ImagePositionPatient = decimals(geometry.affine[:3, 3])
+    dataset.ImageOrientationPatient = decimals(directions[:, :2].T.ravel() + 0.0)
+    dataset.PixelSpacing = decimals(np.array([row_mm, column_mm]))
+    dataset.SliceThickness = decimals(np.array([plane_mm]))[0]
+    dataset.GridFrameOffsetVector = decimals(np.arange(geometry.shape[0], dtype=np.float64) * plane_mm)
     dataset.FrameIncrementPointer = Tag("GridFrameOffsetVector")
 
 
@@ -258,52 +157,3 @@ def _store(dataset: Dataset, dose_gy: Volume, bits: int) -> None:
         pixels += np.rint(plane.astype(np.float64) / scaling).astype(dtype).tobytes()
     dataset.PixelData = bytes(pixels) + b"\0" * (len(pixels) % 2)
     dataset["PixelData"].VR = "OW"
-
-
-def _roi_contours(unknown: Mask, geometry: Geometry, images: Sequence[PlaneImage] | None) -> Dataset:
-    item = _item(ReferencedROINumber=1, ROIDisplayColor=[255, 0, 255])
-    contours = []
-    for plane, points in outline(unknown, geometry):
-        contour = _item(ContourGeometricType="CLOSED_PLANAR", NumberOfContourPoints=len(points))
-        if images:
-            contour.ContourImageSequence = Items([_image_item(images[plane])])
-        contour[_CONTOUR_DATA] = _contour_data(points)
-        contours.append(contour)
-    if contours:
-        item.ContourSequence = Items(contours)
-    return item
-
-
-def _contour_data(points: Points) -> RawDataElement:
-    """Contour Data as bytes: one object per number would take seconds."""
-    text = "\\".join(_decimals(points.ravel())).encode("ascii")
-    value = text + b" " * (len(text) % 2)
-    return RawDataElement(_CONTOUR_DATA, "DS", len(value), value, 0, True, True)
-
-
-def _referenced_study(study_instance_uid: str, images: Sequence[PlaneImage]) -> Dataset:
-    series: dict[str, list[Dataset]] = {}
-    for image in images:
-        series.setdefault(image.series_instance_uid, []).append(_image_item(image))
-    # Detached Study Management is retired, but the class UID of a referenced study is still required (PS3.3 C.8.8.5)
-    study = _item(ReferencedSOPClassUID="1.2.840.10008.3.1.2.3.1", ReferencedSOPInstanceUID=study_instance_uid)
-    study.RTReferencedSeriesSequence = Items(
-        [_item(SeriesInstanceUID=uid, ContourImageSequence=Items(items)) for uid, items in series.items()]
-    )
-    return study
-
-
-def _image_item(image: PlaneImage) -> Dataset:
-    return _item(ReferencedSOPClassUID=image.sop_class_uid, ReferencedSOPInstanceUID=image.sop_instance_uid)
-
-
-def _item(**values: object) -> Dataset:
-    item = Dataset()
-    for keyword, value in values.items():
-        setattr(item, keyword, value)
-    return item
-
-
-def _decimals(values: npt.NDArray[np.floating]) -> list[str]:
-    """Decimal strings of at most 16 characters, without the dust of floating point."""
-    return [format_number_as_ds(round(float(v), 9) + 0.0) for v in values]
