@@ -11,7 +11,7 @@ from pydicom.uid import UID, DeformableSpatialRegistrationStorage, SpatialRegist
 from dose.errors import BadRegistration
 from dose.grids.fields import displacements
 from dose.grids.grid import Affine, Geometry
-from dose.grids.transforms import MatrixStep, Transform
+from dose.grids.transforms import Transform
 from dose.objects.header import ObjectHeader, PlaneImage, decimals, image_item, item_of, new_object, right_handed
 from dose.objects.registration import Form, form_of
 
@@ -83,7 +83,7 @@ def deformable_registration(
     """
     dataset = _registration(header, DeformableSpatialRegistrationStorage, fixed, moving)
     dataset.DeviceSerialNumber = header.model  # type 1 here (PS3.3 C.7.5.2), and a program has no other
-    before = Transform(tuple(step for step in transform.steps if isinstance(step, MatrixStep))).matrix
+    before = transform.matrices_alone.matrix
     assert before is not None
     grid = right_handed(geometry)
     item = item_of(SourceFrameOfReferenceUID=moving.frame_uid)
@@ -104,6 +104,7 @@ def _registration(header: ObjectHeader, sop_class_uid: UID, fixed: Side, moving:
         raise BadRegistration("The object of a registration lies in the frame of the fixed image.")
     dataset = new_object(header, sop_class_uid, "REG", complete=True)
     del dataset.OperatorsName
+    dataset.Laterality = ""
     dataset.ContentLabel, dataset.ContentDescription = _LABEL, header.series_description
     dataset.ContentCreatorName = ""
     _refer(dataset, header.study_instance_uid, (fixed, moving))
