@@ -14,7 +14,7 @@ import numpy.typing as npt
 from dose.shapes.planes import Orientation, PlaneCut
 from reports.errors import PictureUnfit
 from reports.fonts import Faces, Typeface, Weight
-from reports.surface import PngSurface, Rgb, Surface
+from reports.surface import PngSurface, Points, Rgb, Surface
 from reports.typeset import Look, Run, lines
 from reports.wording import NBSP, number
 
@@ -218,10 +218,11 @@ class _Shifted:
     ) -> None:
         self._surface.rect(x + self._by, y + self._by, width, height, fill=fill, stroke=stroke)
 
-    def line(
-        self, points: Sequence[tuple[float, float]] | npt.NDArray[np.float64], *, colour: str, width: float
-    ) -> None:
+    def line(self, points: Points, *, colour: str, width: float) -> None:
         self._surface.line(np.asarray(points) + self._by, colour=colour, width=width)
+
+    def area(self, points: Points, *, fill: str) -> None:
+        self._surface.area(np.asarray(points) + self._by, fill=fill)
 
     def text(self, x: float, y: float, text: str, *, size: float, colour: str, weight: Weight = Weight.REGULAR) -> None:
         self._surface.text(x + self._by, y + self._by, text, size=size, colour=colour, weight=weight)

@@ -34,6 +34,9 @@ class Surface(Protocol):
     def line(self, points: Points, *, colour: str, width: float) -> None:
         """Draw an open line through points."""
 
+    def area(self, points: Points, *, fill: str) -> None:
+        """Fill the area within a closed line through points."""
+
     def text(self, x: float, y: float, text: str, *, size: float, colour: str, weight: Weight = Weight.REGULAR) -> None:
         """Write a line of text, y at its baseline."""
 
@@ -82,10 +85,20 @@ class PdfSurface:
 
         self._canvas.setStrokeColor(HexColor(colour))
         self._canvas.setLineWidth(width)
+        self._canvas.drawPath(self._path(points), stroke=1, fill=0)
+
+    def area(self, points: Points, *, fill: str) -> None:
+        """Fill the area within a closed line through points."""
+        from reportlab.lib.colors import HexColor
+
+        self._canvas.setFillColor(HexColor(fill))
+        self._canvas.drawPath(self._path(points), stroke=0, fill=1)
+
+    def _path(self, points: Points) -> Any:
         path = self._canvas.beginPath()
         for place, (x, y) in enumerate(points):
             (path.lineTo if place else path.moveTo)(float(x), self._height - float(y))
-        self._canvas.drawPath(path, stroke=1, fill=0)
+        return path
 
     def text(self, x: float, y: float, text: str, *, size: float, colour: str, weight: Weight = Weight.REGULAR) -> None:
         """Write a line of text, y at its baseline."""
@@ -140,6 +153,10 @@ class PngSurface:
         """Draw an open line through points."""
         scaled = [(float(x) * self._scale, float(y) * self._scale) for x, y in points]
         self._draw.line(scaled, fill=colour, width=max(1, round(width * self._scale)), joint="curve")
+
+    def area(self, points: Points, *, fill: str) -> None:
+        """Fill the area within a closed line through points."""
+        self._draw.polygon([(float(x) * self._scale, float(y) * self._scale) for x, y in points], fill=fill)
 
     def text(self, x: float, y: float, text: str, *, size: float, colour: str, weight: Weight = Weight.REGULAR) -> None:
         """Write a line of text, y at its baseline."""

@@ -342,3 +342,68 @@ def composite(**changes: Any) -> dict[str, Any]:
         "files": {},
     }
     return values | changes
+
+
+def answered(**changes: Any) -> dict[str, Any]:
+    """What `lastgate composite --json` prints where everything was asked for: several structures, effect, warnings."""
+    body = composite()
+    (plan,) = body["courses"][0]["plans"]
+    quality = {
+        "tre_mean_mm": 1.4, "tre_max_mm": 2.6, "landmarks": 12, "jacobian_least": 0.82, "jacobian_most": 1.31,
+        "dice": [["SpinalCord", 0.91], ["Lung_L", 0.97]], "inverse_consistency_mm": 0.9,
+    }  # fmt: skip
+    moved = {"kind": "deformable", "source": "1.2.826.0.1.3680043.8.498.9.1", "quality": quality}
+    earlier = {
+        **plan, "label": "Mediastinum_50", "fractions": {"planned": 25, "delivered": 25}, "scaling": 1.0,
+        "registration": {**moved, "approved": True, "approved_by": "physicist"},
+    }  # fmt: skip
+    body["courses"].insert(1, {**body["courses"][0], "dossier": "earliercourseaa", "plans": [earlier]})
+    doses = [float(dose) for dose in range(0, 61, 3)]
+    falling = [max(0.0, 40.0 - dose * dose / 60) for dose in doses]
+    higher = [min(40.0, cc + 3.0) if cc else 0.5 for cc in falling]
+    curve = {"dose_gy": doses, "lo_cc": falling, "hi_cc": higher}
+    one_course = {"dose_gy": doses, "lo_cc": [cc / 2 for cc in falling], "hi_cc": [cc / 2 for cc in falling]}
+    varied = {"lo": 36.1, "nominal": 38.4, "hi": 44.0, "driver": "shift"}
+    cord = body["structures"][0]
+    cord |= {
+        "volume_cc": 40.0,
+        "tissue": {"alpha_beta_gy": 2.0, "source": "HyTEC 2019 (original, 1)"},
+        "eqd2_lql": cord["eqd2"],
+        "by_course": [{"dossier": one["dossier"], "curve": one_course} for one in body["courses"][:2]],
+        "ensemble": {"physical": {"max_gy": varied}, "eqd2": {"d0_1cc_gy": varied}},
+        "search_radius": [{"radius_mm": 3.0, "anywhere_gy": 52.4, "same_structure_gy": 41.3}],
+        "sum_of_maxima_gy": 47.2,
+        "curve": curve,
+    }
+    others = [
+        {**cord, "name": name, "curve": curve}
+        for name in ("Esophagus", "Heart", "Brachial_Plex_L_PRV_with_a_long_name")
+    ]
+    body["structures"] += others
+    alternatives = [
+        {"recovery": None, "used_eqd2_gy": 45.0, "remaining_eqd2_gy": 5.0, "remaining_physical_gy": 6.18},
+        {"recovery": "UMich", "used_eqd2_gy": 33.75, "remaining_eqd2_gy": 16.25, "remaining_physical_gy": 13.71},
+    ]
+    limit = {"structure": "SpinalCord", "metric": "D0.1cc[Gy]", "limit_gy": 50.0, "alpha_beta_gy": 2.0}
+    body["remaining"] = [{**limit, "alternatives": alternatives}]
+    body["asked"] = {"fractions": 5, "limits": "standard"}
+    body["codes"] = [
+        {
+            "code": "LG-CMP-001",
+            "words": "INCOMPLETE: a dose is missing.",
+            "words_zh": "不完整：缺少剂量。",
+            "fix": "Find it.",
+            "fix_zh": "请找到它。",
+        }
+    ]
+    body["candidate"] = {
+        "label": "Boost",
+        "structures": [{"name": "SpinalCord", "before": cord["eqd2"], "alone": cord["eqd2"], "after": cord["eqd2"]}],
+    }
+    body["assumptions"] = [{"code": "interpolation"}, {"code": "no-recovery"}]
+    body["provenance"] = {
+        "software": {"Lastgate": "0.1.0"},
+        "data_files": [{"name": "limits", "version": "2026-11-01"}],
+        "instances": [{"role": "dose", "uid": "1.2.826.0.1.3680043.8.498.1.1", "sha256": "ab" * 32}],
+    }
+    return body | changes

@@ -7,11 +7,39 @@ from typing import Any
 import pytest
 
 from reports.composite import render_composite
+from reports.composite_effects import chart_rows
 from reports.errors import TemplateFault
-from reports.fonts import Typeface
+from reports.fonts import Faces, Typeface, Weight
 from reports.render import Language
 from tests.reports import reading, sample
 from tests.reports.test_figures import phantom, picture
+
+
+class Drawn:
+    """A surface that notes what is drawn on it."""
+
+    def __init__(self, faces: Faces) -> None:
+        self.faces = faces
+        self.areas: list[Any] = []
+        self.texts: list[str] = []
+        self.points: list[tuple[float, float]] = []
+
+    def rect(
+        self, x: float, y: float, width: float, height: float, *, fill: str | None, stroke: str | None = None
+    ) -> None:
+        self.points += [(x, y), (x + width, y + height)]
+
+    def line(self, points: Any, *, colour: str, width: float) -> None:
+        self.points += list(points)
+
+    def area(self, points: Any, *, fill: str) -> None:
+        self.areas.append(points)
+
+    def text(self, x: float, y: float, text: str, *, size: float, colour: str, weight: Weight = Weight.REGULAR) -> None:
+        self.texts.append(text)
+
+    def image(self, x: float, y: float, width: float, height: float, pixels: Any) -> None:
+        raise AssertionError("a chart is drawn as vectors")
 
 
 def text_of(typeface: Typeface, mapping: dict[str, Any], language: Language = Language.EN) -> str:
@@ -80,7 +108,7 @@ def test_report_when_printed_with_its_picture_then_bytes_are_equal_and_fonts_emb
         for _ in range(2)
     )
     assert first == second
-    assert len(reading.pages(first)) <= 2
+    assert len(reading.pages(first)) <= 3
     assert all(line[-5:-2] == ["yes", "yes", "yes"] for line in reading.fonts(first, tmp_path))
     assert "47.5 Gy (95%)" in " ".join(reading.pages(first)[0].split())
 
@@ -102,3 +130,41 @@ def test_volumes_when_structures_tell_them_then_they_are_a_table_with_bounds(typ
 def test_report_when_dose_is_weighted_then_its_unit_says_so(typeface: Typeface) -> None:
     assert "Doses of structures (Gy(RBE);" in text_of(typeface, sample.composite(dose_type="rbe_weighted"))
     assert "Gy(RBE)" not in text_of(typeface, sample.composite())
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_report_when_everything_was_asked_for_then_all_of_it_is_printed(typeface: Typeface, language: Language) -> None:
+    text = text_of(typeface, sample.answered(), language)
+    told = ["×\u00a01.000", "TRE", "1.2.826.0.1.3680043.8.498.9.1", "LQ-L", "α/β", "36.1", "52.4", "16.3", "13.7"]
+    told += ["UMich", "LG-CMP-001", "HyTEC 2019", "2026-11-01", "abababababababab", "Boost", "Mediastinum_50"]
+    assert [one for one in told if one.replace("\u00a0", " ") not in text.replace("\u00a0", " ")] == []
+
+
+def test_chinese_report_when_printed_then_warnings_and_verdicts_are_chinese(typeface: Typeface) -> None:
+    text = text_of(typeface, sample.answered(), Language.ZH)
+    assert "不完整：缺少剂量。" in text
+    assert "请找到它。" in text
+    assert "INCOMPLETE" not in text
+    assert "形变配准" in text
+
+
+def test_report_when_what_was_approved_is_outdated_then_it_says_so_and_is_a_draft(typeface: Typeface) -> None:
+    status = {"state": "outdated", "by": "physicist", "at": "2026-11-10T08:00:00+00:00", "reason": "checked"}
+    text = text_of(typeface, sample.composite(status=status))
+    assert "What was approved is outdated" in text
+    assert "草稿 / DRAFT" in text
+
+
+def test_report_when_approved_then_it_names_who_and_why(typeface: Typeface) -> None:
+    status = {"state": "approved", "by": "physicist", "at": "2026-11-10T08:00:00+00:00", "reason": "all checked"}
+    assert "Approved by physicist on 2026-11-10: all checked" in text_of(typeface, sample.composite(status=status))
+
+
+def test_chart_when_drawn_then_the_band_lies_between_the_bounds_and_every_course_is_marked(typeface: Typeface) -> None:
+    (row, _) = chart_rows(sample.answered(), "Gy", "en")
+    drawn = Drawn(typeface.faces(row.texts))
+    row.draw(drawn, 500)
+    assert [chart.name for chart in row.charts] == ["SpinalCord", "Esophagus"]
+    assert len(drawn.areas) == 2
+    assert {"1", "2", "course 1", "course 2"} <= set(drawn.texts)
+    assert all(0 <= x <= 500 and 0 <= y <= row.height(500, drawn.faces) for x, y in drawn.points)

@@ -1,0 +1,167 @@
+"""What a composite means for the next course: effect, uncertainty, what remains, a new plan on top."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from reports.composite_figures import DOSES, Told, Wordings, bounded, brief, listed
+from reports.curves import Chart, ChartRow, Curve
+from reports.wording import NBSP, number
+
+_CHARTS_IN_ROW: Final = 2
+_LEAST_PERCENT: Final = 0.05
+"""A chart ends where less of the structure gets more."""
+
+
+def chart_rows(composite: Told, unit: str, language: str) -> list[ChartRow]:
+    """Return the histograms of all structures that have one, two charts a row."""
+    charts = [_chart(structure, composite) for structure in listed(composite, "structures") if structure.get("curve")]
+    return [
+        ChartRow(charts=charts[place : place + _CHARTS_IN_ROW], unit=unit, language=language)
+        for place in range(0, len(charts), _CHARTS_IN_ROW)
+    ]
+
+
+def _chart(structure: Told, composite: Told) -> Chart:
+    numbers = {str(course.get("dossier")): place for place, course in enumerate(composite["courses"], start=1)}
+    volume = float(structure.get("volume_cc") or 0) or max([1e-9, *structure["curve"]["hi_cc"]])
+    courses = [
+        (numbers[str(one["dossier"])], _curve(one["curve"], volume))
+        for one in structure.get("by_course") or ()
+        if one.get("curve") and str(one.get("dossier")) in numbers
+    ]
+    return Chart(name=str(structure["name"]), total=_curve(structure["curve"], volume), courses=courses)
+
+
+def _curve(told: Told, volume_cc: float) -> Curve:
+    lo, hi = ([min(100.0, 100 * cc / volume_cc) for cc in told[name]] for name in ("lo_cc", "hi_cc"))
+    last = next((place for place, percent in enumerate(hi) if percent < _LEAST_PERCENT), len(hi) - 1) + 1
+    return Curve(dose_gy=told["dose_gy"][:last], lo_percent=lo[:last], hi_percent=hi[:last])
+
+
+def tissue_rows(composite: Told, wordings: Wordings) -> list[tuple[str, str, str]]:
+    """Return structure, alpha/beta and its source, for what was converted."""
+    rows = []
+    for structure in listed(composite, "structures"):
+        tissue = structure.get("tissue")
+        if isinstance(tissue, Mapping) and structure.get("eqd2"):
+            ratio = tissue.get("alpha_beta_gy", structure.get("alpha_beta_gy"))
+            rows.append((str(structure["name"]), number(ratio), str(tissue.get("source") or wordings.figure("none"))))
+    return rows
+
+
+def uncertainty_rows(composite: Told, wordings: Wordings) -> list[tuple[str, ...]]:
+    """Return structure and figure with lo, nominal, hi and what drives it."""
+    rows: list[tuple[str, ...]] = []
+    for structure in listed(composite, "structures"):
+        for name, told in _varied(structure):
+            rows.append((str(structure["name"]), _metric(name), *_triple(told, wordings), _drivers(told, wordings)))
+    return rows
+
+
+def _varied(structure: Told) -> Iterator[tuple[str, Told]]:
+    ensemble = structure.get("ensemble") or {}
+    if isinstance(ensemble, Mapping):
+        for kind, told in ensemble.items():
+            if isinstance(told, Mapping) and "nominal" in told:
+                yield str(kind), told
+            elif isinstance(told, Mapping):
+                yield from ((f"{kind} {name}", one) for name, one in told.items() if "nominal" in one)
+    else:
+        yield from ((str(one.get("metric", "")), one) for one in ensemble)
+
+
+def _triple(told: Told, wordings: Wordings) -> tuple[str, str, str]:
+    lo, nominal, hi = (told.get(name) for name in ("lo", "nominal", "hi"))
+    none = wordings.figure("none")
+    return (
+        none if lo is None else brief(lo),
+        none if nominal is None else brief(nominal),
+        wordings.figure("unknown") if hi is None else brief(hi),
+    )
+
+
+def _drivers(told: Told, wordings: Wordings) -> str:
+    found = told.get("driver") or ""
+    several = found if isinstance(found, list | tuple) else [found]
+    return ", ".join(wordings.of("driver", str(one)) for one in several)
+
+
+_METRICS: Final = {
+    "max_gy": "Max", "mean_gy": "Mean", "d0_03cc_gy": "D0.03cc", "d0_1cc_gy": "D0.1cc", "d1cc_gy": "D1cc",
+    "d2cc_gy": "D2cc", "physical": "", "eqd2": "EQD2",
+}  # fmt: skip
+
+
+def _metric(name: str) -> str:
+    return " ".join(filter(None, (_METRICS.get(word, word) for word in name.split())))
+
+
+def bound_rows(composite: Told, wordings: Wordings) -> list[tuple[str, ...]]:
+    """Return structure, its maximum, the maximum in the search radii (free, within the structure), sum of maxima."""
+    rows: list[tuple[str, ...]] = []
+    for structure in listed(composite, "structures"):
+        search, maxima = structure.get("search_radius"), structure.get("sum_of_maxima_gy")
+        if not search and maxima is None:
+            continue
+        maximum = bounded((structure.get("physical") or {}).get("max_gy"), wordings)
+        searched = _searched(search, wordings)
+        rows.append((str(structure["name"]), maximum, *searched, _simple(maxima, wordings)))
+    return rows
+
+
+def _searched(search: Any, wordings: Wordings) -> tuple[str, str]:
+    """Return the highest dose within the radius, anywhere and within the same structure."""
+    told = search if isinstance(search, list | tuple) else [search or {}]
+    free, within = [], []
+    for one in told:
+        radius = one.get("radius_mm")
+        at = "" if radius is None else f"{number(radius)}{NBSP}mm: "
+        free.append(at + _simple(one.get("anywhere_gy", one.get("free_gy")), wordings))
+        within.append(at + _simple(one.get("same_structure_gy"), wordings))
+    return "; ".join(free), "; ".join(within)
+
+
+def _simple(value: Any, wordings: Wordings) -> str:
+    if isinstance(value, Mapping):
+        return bounded(value, wordings)
+    return wordings.figure("none") if value is None else brief(value)
+
+
+def candidate_rows(composite: Told, wordings: Wordings) -> list[tuple[str, ...]]:
+    """Return structure with the figures before, of the new plan alone, and with it on top."""
+    candidate = composite.get("candidate")
+    if not isinstance(candidate, Mapping):
+        return []
+    return [
+        (
+            str(one["name"]),
+            _metric(name),
+            *(bounded((one.get(kind) or {}).get(name), wordings) for kind in ("before", "alone", "after")),
+        )
+        for one in candidate.get("structures") or ()
+        for name in DOSES
+        if any((one.get(kind) or {}).get(name) for kind in ("before", "after"))
+    ]
+
+
+def remaining_rows(composite: Told, wordings: Wordings) -> list[tuple[str, ...]]:
+    """Return structure, limit, recovery, what is used up and what remains: a line for each alternative."""
+    rows: list[tuple[str, ...]] = []
+    for one in listed(composite, "remaining"):
+        for told in one.get("alternatives") or (one,):
+            rows.append(_remaining_row(one, told, wordings))
+    return rows
+
+
+def _remaining_row(one: Told, told: Told, wordings: Wordings) -> tuple[str, ...]:
+    metric, limit = one.get("metric") or "", one.get("limit_gy", one.get("limit_eqd2_gy"))
+    ratio = one.get("alpha_beta_gy")
+    return (
+        str(one.get("structure", "")),
+        " ".join(filter(None, (str(metric), f"≤{NBSP}{number(limit)}" if limit is not None else ""))),
+        wordings.figure("none") if ratio is None else number(ratio),
+        str(told.get("recovery") or told.get("model") or wordings.of("recovery", "none")),
+        _simple(told.get("used_eqd2_gy", told.get("used_gy")), wordings),
+        _simple(told.get("remaining_eqd2_gy", told.get("remaining_gy")), wordings),
+        _simple(told.get("remaining_physical_gy"), wordings),
+    )
