@@ -1,9 +1,9 @@
 """What was given together, and how often: the delivered dose of a patient as fractions.
 
-Effect depends on what one fraction gave, so dose is kept per fraction: a *part* is the dose one fraction of one fraction
-group gives by one stored grid, an *exposure* is the parts that were given in one session, and in how many sessions. A
-fraction that was cut short counts as a part of a fraction at the planned dose per fraction: delivery changes how many,
-never how large. Physical dose and EQD2 are both sums over exposures (`courses.summing`).
+Effect depends on what one fraction gave, so dose is kept per fraction: a *part* is the dose that one fraction of one
+fraction group gives by one stored grid, an *exposure* is the parts that were given in one session, and in how many
+sessions. A fraction that was cut short counts as a part of a fraction at the planned dose per fraction: delivery
+changes how many, never how large. Physical dose and EQD2 are both sums over exposures (`courses.summing`).
 """
 
 from collections.abc import Callable
@@ -37,8 +37,12 @@ class GroupPart:
         None where the grid holds several groups.
     rbe_model
         ``constant-1.1``, ``LEM-I``, ``LEM-IV``, ``MKM``; empty for physical dose, and where nobody stated it.
+    is_stated
+        Whether a physicist stated kind and model.
     modality
         That of its plan, see `archive.model.Plan`.
+    rbe
+        What its dose is multiplied with before conversion, at least and at most (`dose.biology.rbe.weighting`).
     not_addable
         Why its effect can't be told by its dose per fraction (low dose rate, implants); empty where it can.
     """
@@ -52,8 +56,10 @@ class GroupPart:
     fraction_group: int | None
     kind: DoseKind
     rbe_model: str = ""
+    is_stated: bool = False
     modality: str = ""
     grid_uid: str = ""
+    rbe: tuple[float, float] = (1.0, 1.0)
     not_addable: str = ""
 
 

@@ -60,7 +60,7 @@ def test_plan_grid_when_a_fraction_was_cut_short_then_it_counts_by_meterset_and_
     short = made.record("short", made.recorded(3, mu=40.0, termination="MACHINE"), day=made.weekdays(made.MONDAY, 3)[2])
     plan = _plan(made.dose(), *made.records(2), short)
     assert _weights(plan) == {made.uid("dose"): pytest.approx(2.4 / 25)}
-    assert any("cut short" in note for note in _dose(plan).notes)
+    assert any("cut short" in note.words for note in _dose(plan).notes)
 
 
 def test_plan_grid_when_it_also_names_a_fraction_group_then_it_holds_all_of_them_nevertheless() -> None:
@@ -70,7 +70,7 @@ def test_plan_grid_when_it_also_names_a_fraction_group_then_it_holds_all_of_them
 
 def test_plan_grid_when_its_groups_were_not_delivered_alike_then_the_scaling_is_noted() -> None:
     first = _plan(made.dose(), *made.records(20), header=TWO_GROUPS)
-    assert any("not delivered alike" in note for note in _dose(first).notes)
+    assert any("not delivered alike" in note.words for note in _dose(first).notes)
     boost = [
         made.record(f"boost {n}", made.recorded(n), group_number=2, day=day)
         for n, day in enumerate(made.weekdays(made.MONDAY, 25)[20:], 1)
@@ -163,7 +163,7 @@ def test_plan_when_a_person_says_delivered_and_no_records_do_then_planned_fracti
     found = _dose(_plan(made.dose(), decisions=[state]))
     assert (found.is_certain, [one.weight for one in found.grids]) == (True, [1.0])
     assert len(found.notes) == 1
-    assert "as a person stated" in found.notes[0]
+    assert "as a person stated" in found.notes[0].words
 
 
 def test_plan_when_its_delivery_is_unknown_then_it_is_not_certain() -> None:
@@ -171,7 +171,7 @@ def test_plan_when_its_delivery_is_unknown_then_it_is_not_certain() -> None:
     found = _dose(plan)
     assert plan.delivery_state is DeliveryState.UNKNOWN
     assert (found.is_certain, [one.weight for one in found.grids]) == (False, [1.0])
-    assert "in the upper bounds only" in found.notes[0]
+    assert "in the upper bounds only" in found.notes[0].words
 
 
 def test_plan_when_it_was_not_delivered_then_it_has_no_dose_even_as_planned() -> None:
