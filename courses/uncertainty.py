@@ -1,12 +1,12 @@
 """How figures of a structure move with what is uncertain: an ensemble of compositions, and two analytic bounds.
 
-Each member of `courses.members` is composed anew, at the cells of the structure only (`dose.shapes.cells`): a shift moves
-the transform of a course, never its dose. A member's *deviation* is what a figure changes by; it is added to the figure
-of the histogram, so that report and ensemble tell one nominal figure. *Joint* takes of every kind of doubt the member
-that alone lowers (or raises) a figure most, all at once.
+Each member of `courses.members` is composed anew, at the cells of the structure only (`dose.shapes.lattice`): a shift
+moves the transform of a course, never its dose. A member's *deviation* is what a figure changes by; it is
+added to the figure of the histogram, so that report and ensemble tell one nominal figure. *Joint* takes of every kind
+of doubt the member that alone lowers (or raises) a figure most, all at once.
 
-Precedent of the search radius: MSK RADAR, where looking 3 mm around raised the largest cord EQD2 of a case from 72 to 127
-Gy, and restricted to the same structure to 65: so both are told, beside the sum of each course's maximum.
+Precedent of the search radius: MSK RADAR, where looking 3 mm around raised the largest cord EQD2 of a case from 72 to
+127 Gy, and restricted to the same structure to 65: so both are told, beside the sum of each course's maximum.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,7 +27,7 @@ from dose.grids.nearest_rigid import nearest_rigid
 from dose.grids.neighbourhood import largest_within
 from dose.grids.sampling import Sampled, sample
 from dose.grids.transforms import Transform
-from dose.shapes.cells import Cells, Line, cells_of
+from dose.shapes.lattice import Cells, Line, cells_of
 from dose.shapes.structures import Structure
 
 Quantity = Literal["physical", "eqd2"]
@@ -210,9 +210,7 @@ class _Composer:
         if quantity == "physical":
             setting = replace(setting, alpha_beta_gy=None, recovery="")
         if (setting, quantity) not in self._known:
-            samples = Samples(
-                geometry=self._line, found=tuple((part, self._sampled(part, setting)) for part in self._gathered.parts)
-            )
+            samples = self._samples(setting)
             doses = self._compose(setting, quantity, samples).estimate_gy.reshape(-1)
             self._known[setting, quantity] = figures_of(doses, self._cells.cc)
         return self._known[setting, quantity]
@@ -238,6 +236,12 @@ class _Composer:
             tissue = replace(tissue, alpha_beta_gy=setting.alpha_beta_gy)
         forgotten = self._doubts.forgotten[setting.recovery] if setting.recovery else None
         return eqd2_sum(self._gathered, tissue, forgotten=forgotten, samples=samples)
+
+    def _samples(self, setting: Setting) -> Samples:
+        parts = self._gathered.parts
+        # The sums know what was read by grid and map, and ask nothing of the place: here it is another one.
+        found = {(id(part.grid), id(part.transform)): self._sampled(part, setting) for part in parts}
+        return Samples(geometry=self._line, found=found, parts=parts)
 
     def _sampled(self, part: GroupPart, setting: Setting) -> Sampled:
         key = (id(part), setting.shift_of(part.dossier_id), part.dossier_id in setting.rigid and is_deformable(part))

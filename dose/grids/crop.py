@@ -1,4 +1,4 @@
-"""The part of a dose grid that matters for a small target: reading it costs what the target is, not what the grid is."""
+"""The part of a dose grid that matters for a small target: reading it costs what the target is, not the whole grid."""
 
 from itertools import product
 

@@ -1,0 +1,264 @@
+"""The class of a re-irradiation after the ESTRO/EORTC consensus, found from the dose grids themselves.
+
+| class | when |
+| --- | --- |
+| ``type_1`` | The irradiated volumes of two courses overlap |
+| ``type_2`` | They do not, but an organ's cumulative dose is a concern |
+| ``repeat_organ`` | Neither, but both courses irradiated the same organ |
+| ``repeat`` | None of these |
+| ``unknown`` | Grids do not reach far enough to tell; bounds of the overlap and the likely class are given |
+
+(Andratschke et al., Lancet Oncol 23:e469, 2022.) The consensus leaves open what an irradiated volume is; `overlap.toml`
+says what is taken here.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from archive.assembly.delivery import parse_date
+from archive.model import Dossier
+from courses.exposures import Gathered
+from courses.summing import physical_sum
+from dose.grids.accumulate import Sum
+from dose.grids.grid import Geometry, Mask, Volume
+
+_MOST_VOXELS = 6_000_000
+"""Finer grids are thinned out: classes depend on cubic centimetres."""
+
+
+class OverlapClass(StrEnum):
+    """See the table of the module."""
+
+    TYPE_1 = "type_1"
+    TYPE_2 = "type_2"
+    REPEAT_ORGAN = "repeat_organ"
+    REPEAT = "repeat"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverlapRules:
+    """The values of `overlap.toml`."""
+
+    version: str
+    source: str
+    isodose_percent: float
+    largest_in_cc: float
+    smallest_overlap_cc: float
+    organ_eqd2_gy: float
+    concern_percent: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrganShare:
+    """What two courses give to one organ.
+
+    Parameters
+    ----------
+    by_course_gy
+        EQD2 of its hottest 0.1 cm3, by dossier id.
+    together_gy
+        The same of all courses at once.
+    limit_gy
+        Cumulative limit of the chosen set in the same terms; None where it has none.
+    irradiated_by
+        Dossiers whose irradiated volume meets it.
+    """
+
+    name: str
+    by_course_gy: Mapping[str, float]
+    together_gy: float
+    limit_gy: float | None
+    irradiated_by: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlap:
+    """How two courses meet.
+
+    Parameters
+    ----------
+    earlier, later
+        Dossier ids.
+    interval_days
+        From the last fraction of the earlier to the first of the later; None where a date is missing.
+    likely
+        The class by the best estimate, where the class itself is unknown; else the class.
+    lo_cc, estimate_cc, hi_cc
+        Volume irradiated by both: certainly, probably, at most within the grid.
+    isodose_gy
+        What counted as irradiated, by dossier id.
+    organs
+        Those that make the class, or that both courses concern.
+    """
+
+    earlier: str
+    later: str
+    interval_days: int | None
+    found: OverlapClass
+    likely: OverlapClass
+    lo_cc: float
+    estimate_cc: float
+    hi_cc: float
+    isodose_gy: Mapping[str, float]
+    organs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Irradiated:
+    """What one course irradiated: certainly, probably, at most.
+
+    Parameters
+    ----------
+    isodose_gy
+        The dose from which on a place counts.
+    """
+
+    geometry: Geometry
+    isodose_gy: float
+    certain: Mask
+    probable: Mask
+    possible: Mask
+
+
+@cache
+def overlap_rules(own: Path | None = None) -> OverlapRules:
+    """Return the rules of the department, or those that come with the program."""
+    path = own or Path(__file__).with_name("overlap.toml")
+    return OverlapRules(**tomllib.loads(path.read_text(encoding="utf-8")))
+
+
+def irradiated(gathered: Gathered, rules: OverlapRules) -> dict[str, Irradiated]:
+    """Return the irradiated volume of each course, by dossier id, on one grid."""
+    geometry = _thinned(gathered.geometry)
+    found = {}
+    for dossier_id in dict.fromkeys(one.dossier_id for one in gathered.exposures):
+        total = physical_sum(gathered, geometry, only=dossier_id)
+        level = rules.isodose_percent / 100 * _largest(total, rules.largest_in_cc)
+        if level > 0:
+            found[dossier_id] = Irradiated(
+                geometry=geometry,
+                isodose_gy=level,
+                certain=total.lower_gy >= level,
+                probable=total.estimate_gy >= level,
+                possible=total.upper_gy >= level,
+            )
+    return found
+
+
+def overlaps(
+    dossiers: Sequence[Dossier],
+    volumes: Mapping[str, Irradiated],
+    organs: Sequence[OrganShare],
+    rules: OverlapRules,
+    *,
+    missing: frozenset[str] = frozenset(),
+) -> tuple[Overlap, ...]:
+    """Return how every two courses meet, in the order of treatment.
+
+    Parameters
+    ----------
+    missing
+        Courses of which a dose is missing altogether: what they irradiated can't be told.
+    """
+    ordered = sorted(dossiers, key=lambda one: (one.first_fraction or one.last_fraction, one.id))
+    return tuple(
+        _pair(earlier, later, volumes, organs, rules, is_open=bool(missing & {earlier.id, later.id}))
+        for n, later in enumerate(ordered)
+        for earlier in ordered[:n]
+        if {earlier.id, later.id} <= volumes.keys() | missing
+    )
+
+
+def class_of_course(dossier_id: str, found: Sequence[Overlap]) -> OverlapClass | None:
+    """Return the class of a course against all before it, the gravest; None for a first course.
+
+    Unknown goes before anything but a certain overlap: what can't be told may be one.
+    """
+    classes = [one.found for one in found if one.later == dossier_id]
+    order = [
+        OverlapClass.TYPE_1,
+        OverlapClass.UNKNOWN,
+        OverlapClass.TYPE_2,
+        OverlapClass.REPEAT_ORGAN,
+        OverlapClass.REPEAT,
+    ]
+    return min(classes, key=order.index, default=None)
+
+
+def _pair(
+    earlier: Dossier,
+    later: Dossier,
+    volumes: Mapping[str, Irradiated],
+    organs: Sequence[OrganShare],
+    rules: OverlapRules,
+    *,
+    is_open: bool,
+) -> Overlap:
+    one, other = volumes.get(earlier.id), volumes.get(later.id)
+    lo = estimate = hi = 0.0
+    if one and other:
+        cc = one.geometry.voxel_cc
+        lo = float(np.count_nonzero(one.certain & other.certain)) * cc
+        estimate = float(np.count_nonzero(one.probable & other.probable)) * cc
+        hi = float(np.count_nonzero(one.possible & other.possible)) * cc
+    pair = frozenset({earlier.id, later.id})
+    likely, names = _class(estimate, pair, organs, rules)
+    found = likely
+    if lo < rules.smallest_overlap_cc and (is_open or hi >= rules.smallest_overlap_cc):
+        found = OverlapClass.UNKNOWN
+    return Overlap(
+        earlier=earlier.id,
+        later=later.id,
+        interval_days=_days(parse_date(earlier.last_fraction), parse_date(later.first_fraction)),
+        found=found,
+        likely=likely,
+        lo_cc=lo,
+        estimate_cc=estimate,
+        hi_cc=hi,
+        isodose_gy={key: volumes[key].isodose_gy for key in sorted(pair & volumes.keys())},
+        organs=names,
+    )
+
+
+def _class(
+    overlap_cc: float, pair: frozenset[str], organs: Sequence[OrganShare], rules: OverlapRules
+) -> tuple[OverlapClass, tuple[str, ...]]:
+    """Return the class for an overlap of known size, and the organs it speaks of."""
+    both = [one for one in organs if all(one.by_course_gy.get(key, 0.0) >= rules.organ_eqd2_gy for key in pair)]
+    if overlap_cc >= rules.smallest_overlap_cc:
+        return OverlapClass.TYPE_1, tuple(one.name for one in both if pair <= one.irradiated_by)
+    share = rules.concern_percent / 100
+    concern = [one.name for one in both if one.limit_gy is not None and one.together_gy >= share * one.limit_gy]
+    if concern:
+        return OverlapClass.TYPE_2, tuple(concern)
+    same = [one.name for one in organs if pair <= one.irradiated_by]
+    return (OverlapClass.REPEAT_ORGAN, tuple(same)) if same else (OverlapClass.REPEAT, ())
+
+
+def _days(last: date | None, first: date | None) -> int | None:
+    return (first - last).days if last and first else None
+
+
+def _largest(total: Sum, cc: float) -> float:
+    """Return the smallest dose of the hottest voxels that make so many cm3, of what is known."""
+    doses: Volume = total.lower_gy.reshape(-1)
+    count = min(max(round(cc / total.geometry.voxel_cc), 1), doses.size)
+    return float(np.partition(doses, doses.size - count)[doses.size - count])
+
+
+def _thinned(geometry: Geometry) -> Geometry:
+    """Return every second voxel of a grid along each axis, as often as it has too many."""
+    while int(np.prod(geometry.shape)) > _MOST_VOXELS:
+        nz, ny, nx = geometry.shape
+        affine = geometry.affine.copy()
+        affine[:3, :3] *= 2
+        geometry = Geometry(shape=((nz + 1) // 2, (ny + 1) // 2, (nx + 1) // 2), affine=affine)
+    return geometry
