@@ -8,12 +8,13 @@ forgotten 27.5 Gy: the two are types of their own, so that one is never taken fo
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
 from dose.biology.names import parse_name
 from dose.biology.tables import SOURCE_KEYS, Checked, Source, read_table
-from dose.biology.tissues import KINDS, Kind, Tissue
+from dose.biology.tissues import KINDS, Kind
 
 _KEYS = SOURCE_KEYS | {"title", "steps", "only"}
 _MOST_DAYS = 31
@@ -160,11 +161,6 @@ def months_between(last: date | None, as_of: date | None) -> float | None:
     return months + days / _MOST_DAYS if days >= 0 else months - 1 + (days + _MOST_DAYS) / _MOST_DAYS
 
 
-def without_recovery(tissue: Tissue) -> bool:
-    """Return whether a tissue is of a kind that nothing may be forgotten of."""
-    return tissue.kind in ("target", "acute")
-
-
 def _value(steps: Steps, months: float, before: float) -> float:
     reached = [step.value for step in steps if step.holds_at(months)]
     return reached[-1] if reached else before
@@ -214,8 +210,7 @@ def _steps(row: Checked, written: object, key: str, fits: Callable[[float], bool
     steps = tuple(_step(Checked(table=row.table, name=row.name, row=one), key) for one in written)
     if not all(fits(step.value) for step in steps):
         raise row.fail(f"{key} is between 0 and 1." if key == "forgotten" else f"{key} is 1 or more.")
-    pairs = list(zip(steps, steps[1:], strict=False))
-    if any(one.months >= other.months or one.value > other.value for one, other in pairs):
+    if any(one.months >= other.months or one.value > other.value for one, other in pairwise(steps)):
         raise row.fail(f"steps stand in the order of time, and {key} never falls.")
     return steps
 
