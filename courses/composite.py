@@ -3,27 +3,34 @@
 Where a grid ends its dose is unknown, never zero: every voxel has a lower
 bound (what is known) and an upper one (the worst the missing part could add).
 A plan of which nobody knows whether it was delivered counts in the upper
-bound only. Physical dose is summed here; the biologically weighted sum builds
-on the same parts.
+bound only. Physical dose is summed at once; `Composite.gathered` holds what
+biologically weighted sums are made of (`courses.summing`).
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass
 
 import numpy as np
 
+from archive.facts.dose_decisions import StateDoseKind
+from archive.facts.receipts import patient_key
 from archive.model import Dossier, Held, PatientRecord
 from courses.delivered import DeliveredDose, NotSummed, Weighted, delivered_dose
-from courses.errors import BadReference, NothingToSum, Unreadable
+from courses.errors import BadReference, NothingToSum
+from courses.exposures import Gathered, GroupPart
+from courses.gathering import Gathering, session_notices
+from courses.kinds import kind_of, stated_kinds
+from courses.notices import Notice, notice
 from courses.reading import Reader, planning_series
-from courses.registration import Mapping, NoMapping, mapping, registrations_of
+from courses.registration import Derived, Frames, Mapping, NoMapping
 from courses.shares import PlanShare as PlanShare
-from dose.errors import DoseError
-from dose.grids.accumulate import Part, Sum, accumulate
-from dose.grids.grid import Affine, DoseGrid, Geometry
+from courses.summing import physical_sum
+from dose.grids.accumulate import Sum
+from dose.grids.grid import Geometry
+from dose.grids.transforms import Transform
 from dose.grids.union import extended
-
-_KINDS = {"PHYSICAL": "physical", "EFFECTIVE": "RBE-weighted"}
+from storage.errors import ObjectMissing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,6 +49,10 @@ class Composite:
         The sum in Gy with its bounds and what is known.
     dose_type
         ``PHYSICAL`` or ``EFFECTIVE``; the two are never added.
+    gathered
+        What was given together and how often, for sums of effect.
+    notices
+        What to know of the plans in the sum.
     open_links
         Other patients that may be this person, as they are called: nobody has decided about them yet.
     """
@@ -55,8 +66,14 @@ class Composite:
     total: Sum
     dose_type: str
     shares: tuple[PlanShare, ...]
-    warnings: tuple[str, ...]
+    gathered: Gathered
+    notices: tuple[Notice, ...]
     open_links: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to know of the plans in the sum, in words."""
+        return tuple(dict.fromkeys(one.words for one in self.notices))
 
     @property
     def is_complete(self) -> bool:
@@ -73,70 +90,10 @@ class Composite:
         """Whether a dose is missing that nothing bounds, so that no dose figure has an upper bound."""
         return any(share.leaves_a_gap for share in self.shares) or not all(one.plans for one in self.dossiers)
 
-
-@dataclass(slots=True)
-class _Gathering:
-    """What is being collected for one sum."""
-
-    fixed: str
-    dose_type: str
-    registrations: Sequence[Held]
-    reader: Reader
-    as_planned: bool
-    certain: list[Part] = field(default_factory=list)
-    uncertain: list[Part] = field(default_factory=list)
-    shares: list[PlanShare] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    def take(self, dossier: Dossier, dose: DeliveredDose | NotSummed) -> None:
-        """Add one plan's dose, or the reason why it can't be added."""
-        if isinstance(dose, NotSummed):
-            self.shares.append(PlanShare(dossier=dossier, plan=dose.plan, reason_not_summed=dose.reason))
-            return
-        found = self._parts(dose)
-        if isinstance(found, str):
-            self.shares.append(PlanShare(dossier=dossier, plan=dose.plan, reason_not_summed=found))
-            return
-        parts, mapped = found
-        (self.certain if dose.is_certain else self.uncertain).extend(parts)
-        self.warnings.extend(dose.notes)
-        self.shares.append(
-            PlanShare(
-                dossier=dossier,
-                plan=dose.plan,
-                source=dose.source,
-                is_certain=dose.is_certain,
-                as_planned=self.as_planned,
-                mapping=mapped,
-            )
-        )
-
-    def _parts(self, dose: DeliveredDose) -> tuple[list[Part], Mapping] | str:
-        parts = []
-        mapped: Mapping | NoMapping = NoMapping(reason="no dose grid")
-        label = dose.plan.header.label or dose.plan.uid
-        for weighted in dose.grids:
-            mapped = mapping(weighted.held.header.frame_uid, self.fixed, self.registrations, self.reader)
-            if isinstance(mapped, NoMapping):
-                return mapped.reason
-            grid = self._grid(weighted)
-            if isinstance(grid, str):
-                return grid
-            parts.append(Part(grid=grid, weight=weighted.weight, moving_to_fixed=mapped.moving_to_fixed, label=label))
-        return mapped.reason if isinstance(mapped, NoMapping) else (parts, mapped)
-
-    def _grid(self, weighted: Weighted) -> DoseGrid | str:
-        """Return a grid that may be added to this sum, or why it may not."""
-        kind = _type(weighted)
-        if kind in _KINDS and kind != self.dose_type:
-            return f"its dose is {_KINDS[kind]}: physical and RBE-weighted dose are never added without a stated rule"
-        try:
-            grid = self.reader.dose(weighted.held).grid
-        except (DoseError, Unreadable) as error:
-            return f"its dose grid can't be used: {error}"
-        if kind not in _KINDS or float(grid.dose_gy.min()) < 0:
-            return "its dose grid can't be used: it is a difference of doses"
-        return grid
+    @property
+    def has_effect_gap(self) -> bool:
+        """Whether a dose is missing in EQD2 that nothing bounds."""
+        return any(share.leaves_an_effect_gap for share in self.shares) or not all(one.plans for one in self.dossiers)
 
 
 def compose(
@@ -147,6 +104,7 @@ def compose(
     only: Dossier | None = None,
     as_planned: bool = False,
     open_links: Sequence[str] = (),
+    derived: Derived | None = None,
 ) -> Composite:
     """Sum the delivered dose of all courses of a patient.
 
@@ -161,47 +119,101 @@ def compose(
         Take every plan as if it had been delivered as planned; see `courses.delivered.delivered_dose`.
     open_links
         See `Composite`.
+    derived
+        Where registrations computed here lie; None: there are none.
 
     Raises
     ------
     BadReference
-        `onto` names nothing of this patient, or several courses.
+        `onto` names nothing of this patient, or several courses; `only` is a course of somebody else.
     NothingToSum
         No plan has a dose that may be summed.
     DoseError
         The grids lie too far apart for one sum.
     """
+    if only and only.id not in {one.id for one in record.dossiers}:
+        raise BadReference(f"Dossier {only.id} is not one of this patient's")
     dossiers = (only,) if only else record.dossiers
     reference = only or _reference(record, onto)
     series_uid, image = _image(reference, onto)
-    everything = [held for dossier in record.dossiers for held in (*dossier.instances, *dossier.late)]
     doses = [(dossier, delivered_dose(plan, as_planned=as_planned)) for dossier in dossiers for plan in dossier.plans]
-    gathering = _Gathering(
-        fixed=_frame(reference, image),
-        dose_type=_dose_type(dose for _, dose in doses),
-        registrations=registrations_of([*everything, *record.unattached]),
+    stated = stated_kinds(record)
+    fixed = _frame(reference, image)
+    gathering = Gathering(
+        dose_type=_dose_type([dose for _, dose in doses], stated),
+        join=_joining(Frames(record, reader, derived or _NothingDerived()), fixed, series_uid),
         reader=reader,
+        stated=stated,
         as_planned=as_planned,
     )
     for dossier, plan_dose in doses:
         gathering.take(dossier, plan_dose)
-    if not gathering.certain and not gathering.uncertain:
+    if not any(share.source for share in gathering.shares):
         reasons = sorted({share.reason_not_summed for share in gathering.shares}) or ["there is no plan"]
         raise NothingToSum(f"No dose of {record.person.name or 'this patient'} can be summed: {'; '.join(reasons)}")
-    geometry = _geometry([*gathering.certain, *gathering.uncertain])
+    exposures = gathering.exposures()
+    gathered = Gathered(
+        record=record,
+        onto=reference,
+        geometry=_geometry(gathering.counting()),
+        frame_uid=fixed,
+        exposures=exposures,
+        shares=tuple(gathering.shares),
+        dose_type=gathering.dose_type,
+    )
+    told = [*gathering.notices, *session_notices(exposures, dossiers), *_doubts(record, image, gathering.shares)]
     return Composite(
         record=record,
         onto=reference,
         dossiers=tuple(dossiers),
         series_uid=series_uid,
         image=image,
-        frame_uid=gathering.fixed,
-        total=_sum(gathering, geometry),
+        frame_uid=fixed,
+        total=physical_sum(gathered),
         dose_type=gathering.dose_type,
-        shares=tuple(gathering.shares),
-        warnings=tuple(dict.fromkeys(gathering.warnings)),
+        shares=gathered.shares,
+        gathered=gathered,
+        notices=tuple(dict.fromkeys(told)),
         open_links=tuple(open_links),
     )
+
+
+class _NothingDerived:
+    """No registrations were computed here."""
+
+    def read(self, sha256: str) -> bytes:
+        """Return nothing."""
+        raise ObjectMissing(sha256)
+
+
+def _joining(frames: Frames, fixed: str, series_uid: str) -> Callable[[str, Dossier], Mapping | NoMapping]:
+    """Return what joins the frame of a dose to the one of the image; a registration is read once."""
+    known: dict[tuple[str, str], Mapping | NoMapping] = {}
+
+    def join(frame: str, dossier: Dossier) -> Mapping | NoMapping:
+        series = next((uid for uid, _ in planning_series(dossier)), "")
+        if (frame, series) not in known:
+            known[frame, series] = frames.between(frame, fixed, moving_series=series, fixed_series=series_uid)
+        return known[frame, series]
+
+    return join
+
+
+def _doubts(record: PatientRecord, image: Sequence[Held], shares: Iterable[PlanShare]) -> Iterable[Notice]:
+    """Yield what is doubtful about the objects of a sum: two contents of one UID, and the identity of somebody else."""
+    mine = {member.key for member in record.members}
+    for share in shares:
+        if share.reason_not_summed:
+            continue
+        label = share.plan.header.label or share.plan.uid
+        chosen = [held for held in share.plan.doses if held.uid in share.plan.chosen_dose_uids]
+        for held in (*filter(None, [share.plan.held]), *chosen, *share.plan.structure_sets, *image[:1]):
+            if held.others:
+                sha256 = held.receipt.file_sha256[:12]
+                yield notice("uid-used-twice", label=label, what=held.kind.value, uid=held.uid, sha256=sha256)
+            theirs = held.header.patient.identifier
+            if mine and theirs.value and patient_key(theirs, held.header.study_uid) not in mine:
+                yield notice("other-patients-object", what=held.kind.value, uid=held.uid, theirs=theirs.value)
 
 
 def _reference(record: PatientRecord, onto: str) -> Dossier:
@@ -246,58 +258,38 @@ def _frame(reference: Dossier, image: tuple[Held, ...]) -> str:
     return next(filter(None, frames), "")
 
 
-def _dose_type(doses: Iterable[DeliveredDose | NotSummed]) -> str:
+def _dose_type(doses: Iterable[DeliveredDose | NotSummed], stated: MappingOf[str, StateDoseKind]) -> str:
     """Return which kind of dose is summed: physical wherever a plan has it that was delivered, else RBE-weighted.
 
     What may not have been delivered decides only where nothing certainly was.
     """
     there = [dose for dose in doses if isinstance(dose, DeliveredDose)]
     deciding = [dose for dose in there if dose.is_certain] or there
-    types = {_type(weighted) for dose in deciding for weighted in dose.grids}
-    return "EFFECTIVE" if "EFFECTIVE" in types and "PHYSICAL" not in types else "PHYSICAL"
+    kinds = {
+        kind_of(_type(weighted), dose.plan.modality, stated.get(dose.plan.uid))[0]
+        for dose in deciding
+        for weighted in dose.grids
+    }
+    return "EFFECTIVE" if kinds == {"rbe_weighted"} else "PHYSICAL"
 
 
 def _type(weighted: Weighted) -> str:
     return weighted.held.header.dose.type if weighted.held.header.dose else ""
 
 
-def _sum(gathering: _Gathering, geometry: Geometry) -> Sum:
-    """Sum what was delivered; what may have been is in the upper bound alone, and makes its voxels unknown."""
-    certain = accumulate(gathering.certain, geometry) if gathering.certain else None
-    if not gathering.uncertain and certain:
-        return certain
-    doubtful = accumulate(gathering.uncertain, geometry)
-    untouched = doubtful.upper_gy == 0
-    if certain is None:
-        return replace(doubtful, lower_gy=np.zeros(geometry.shape, dtype=np.float32), known=untouched)
-    return Sum(
-        geometry=geometry,
-        lower_gy=certain.lower_gy,
-        upper_gy=certain.upper_gy + doubtful.upper_gy,
-        known=certain.known & untouched,
-        coverage=certain.coverage + doubtful.coverage,
-        outside_gy=certain.outside_gy + doubtful.outside_gy,
-    )
-
-
-def _geometry(parts: Sequence[Part]) -> Geometry:
+def _geometry(parts: Sequence[GroupPart]) -> Geometry:
     """Return the grid of the sum: the finest grid that already lies in the frame, grown to hold all others."""
-    unmoved = [part for part in parts if part.moving_to_fixed is None]
+    unmoved = [part for part in parts if part.transform is None]
     finest = min(unmoved or parts, key=lambda part: part.grid.geometry.voxel_cc)
     base = finest.grid.geometry if unmoved else _upright(finest)
-    return extended(base, [(part.grid.geometry, _matrix(part)) for part in parts])
+    return extended(base, {id(part.grid): (part.grid.geometry, part.transform) for part in parts}.values())
 
 
-def _upright(part: Part) -> Geometry:
+def _upright(part: GroupPart) -> Geometry:
     """Return a grid along the patient axes at the place a registration takes this one to."""
     geometry = part.grid.geometry
-    matrix = _matrix(part)
-    corner = geometry.corner_points() @ matrix[:3, :3].T + matrix[:3, 3]
+    corner = (part.transform or Transform()).to_fixed(geometry.corner_points())
     # A stored grid is parallel to the axes of its own frame, in whatever order: each axis keeps its spacing.
     affine = np.diag([*np.abs(geometry.affine[:3, :3]).max(axis=1), 1.0])
-    affine[:3, 3] = corner.min(axis=0)
+    affine[:3, 3] = np.nanmin(corner, axis=0)
     return Geometry(shape=(1, 1, 1), affine=affine)
-
-
-def _matrix(part: Part) -> Affine:
-    return np.eye(4) if part.moving_to_fixed is None else part.moving_to_fixed

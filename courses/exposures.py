@@ -86,6 +86,8 @@ class Exposure:
         those of the shortest group, where a grid holds several.
     close
         Sessions of one day or less than six hours apart: hours to the other session, and how many fractions had one.
+    is_told
+        Whether records tell its sessions; else the planned fractions of one fraction group are taken.
     """
 
     parts: tuple[GroupPart, ...]
@@ -97,6 +99,7 @@ class Exposure:
     most: float = 1.0
     concentration: float = 1.0
     close: tuple[tuple[float, float], ...] = ()
+    is_told: bool = True
 
     @property
     def at_least(self) -> float:

@@ -12,9 +12,9 @@ from archive.model import Dossier
 from courses.delivered import DeliveredDose, NotSummed, Weighted
 from courses.errors import Unreadable
 from courses.exposures import Exposure, GroupPart
-from courses.plausible import contradiction
 from courses.kinds import IONS, converting, kind_of, of_other_models, share_of_physical
 from courses.notices import Notice, notice
+from courses.plausible import contradiction
 from courses.reading import Reader
 from courses.registration import Mapping as Joined
 from courses.registration import NoMapping
@@ -27,6 +27,7 @@ from dose.objects.dicom import StoredDose
 _KINDS = {"physical": "physical", "unconfirmed": "physical", "rbe_weighted": "RBE-weighted"}
 _KINDS_ZH = {"physical": "物理剂量", "unconfirmed": "物理剂量", "rbe_weighted": "RBE 加权剂量"}
 _HINT = "Judge it by physical dose. What it is, its RBE model or its BED are stated by a physicist."
+_REASON_ZH = "无法按分次剂量换算"
 _CLOSE_ENOUGH = 0.5
 """So many close sessions, in fractions, are told."""
 
@@ -96,9 +97,7 @@ class Gathering:
         self.shares.append(self._share(dossier, dose, parts, mapped))
         self._warn(dose, mapped)
 
-    def _share(
-        self, dossier: Dossier, dose: DeliveredDose, parts: Sequence[GroupPart], mapped: Joined
-    ) -> PlanShare:
+    def _share(self, dossier: Dossier, dose: DeliveredDose, parts: Sequence[GroupPart], mapped: Joined) -> PlanShare:
         first = parts[0]
         is_summed = share_of_physical(first, self.dose_type) is not None
         told = notice("kinds-not-added", kind=_KINDS[first.kind], kind_zh=_KINDS_ZH[first.kind])
@@ -179,6 +178,11 @@ class Gathering:
             not_addable=not_addable,
         )
 
+    def counting(self) -> list[GroupPart]:
+        """Return the parts that are in the sum of dose or in EQD2."""
+        parts = [part for one in self.usable for part in one.parts]
+        return [one for one in parts if not one.not_addable or share_of_physical(one, self.dose_type) is not None]
+
     # What was given together
 
     def exposures(self) -> tuple[Exposure, ...]:
@@ -188,7 +192,9 @@ class Gathering:
             first = one.parts[0]
             if first.not_addable:
                 label = first.label
-                told = notice("not-convertible", label=label, reason=first.not_addable, reason_zh="无法按分次剂量换算", hint=_HINT)
+                told = notice(
+                    "not-convertible", label=label, reason=first.not_addable, reason_zh="无法按分次剂量换算", hint=_HINT
+                )
                 self.notices.append(told)
         return tuple(self._exposure(one) for one in given_together([usable.dose for usable in self.usable]))
 
@@ -225,16 +231,19 @@ class Gathering:
             most=max(one.most for one in weights),
             concentration=max(one.concentration for one in weights),
             close=given.close,
+            is_told=bool(given.last_date),
         )
 
 
 def session_notices(exposures: Iterable[Exposure], dossiers: Iterable[Dossier]) -> list[Notice]:
-    """Return what is to be told of sessions: of close ones, and of plans of which nobody knows whether they were one."""
-    found: list[Notice] = []
-    by_course = {one.id: [e for e in exposures if e.dossier_id == one.id] for one in dossiers}
+    """Return what is to be told of sessions: close ones, and plans of which nobody knows whether they shared some."""
+    given, found = list(exposures), list[Notice]()
     for dossier in dossiers:
-        label = dossier.id
-        close = sum(count for one in by_course[dossier.id] for _, count in one.close)
+        mine = [one for one in given if one.dossier_id == dossier.id]
+        close = sum(count for one in mine for _, count in one.close)
         if close > _CLOSE_ENOUGH:
-            found.append(notice("close-sessions", label=label, count=round(close)))
+            found.append(notice("close-sessions", label=dossier.id, count=round(close)))
+        untold = {one.parts[0].plan_uid for one in mine if not one.is_told}
+        if untold and len({part.plan_uid for one in mine for part in one.parts}) > 1:
+            found.append(notice("sessions-unknown", label=dossier.id))
     return found

@@ -1,4 +1,4 @@
-"""Whether a dose grid can hold what it says: a maximum that is a fraction of the prescription contradicts a whole plan."""
+"""Whether a dose grid can hold what it says: the maximum of a whole plan is not that of one of its fractions."""
 
 from typing import Final
 
@@ -19,8 +19,8 @@ _SINGLE: Final = frozenset({"FRACTION_SESSION"})
 def contradiction(plan: Plan, weighted: Weighted, stored: StoredDose) -> Notice | None:
     """Return the warning that a grid does not hold what its Dose Summation Type says; None where nothing speaks so.
 
-    Told only where the maximum is that of one fraction in a grid of all, or that of all fractions in a grid of one: then
-    nobody guesses which of both is wrong. Grids of single beams say nothing by their maximum.
+    Told only where the maximum is that of one fraction in a grid of all, or that of all fractions in a grid of one:
+    then nobody guesses which of both is wrong. Grids of single beams say nothing by their maximum.
     """
     prescribed = max((one.target_prescription_gy or 0.0 for one in prescribed_targets(plan.header)), default=0.0)
     planned, most = weighted.planned, stored.grid.max_gy
