@@ -3,7 +3,8 @@
 Physical doses are interpolated first and only then added (or converted, see `dose.biology`). Where a part does not
 reach, its contribution is not zero: the lower bound leaves it out, the upper bound takes the largest dose that part has
 anywhere, the worst that is reasonable (a hot spot outside the calculated volume hotter than all inside would be a fault
-of the plan). A voxel is *known* where all parts are.
+of the plan). Between them stands an estimate, the dose at the edge fallen off (see `dose.grids.fall_off`). A voxel is
+*known* where all parts are.
 """
 
 from collections.abc import Sequence
@@ -12,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dose.errors import BadDose, NothingToAdd
-from dose.grids.grid import Affine, DoseGrid, Geometry, Mask, Volume
-from dose.grids.resample import slabs
+from dose.grids.grid import DoseGrid, Geometry, Mask, Volume
+from dose.grids.sampling import Layers, Source
+from dose.grids.transforms import Transform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -26,16 +28,16 @@ class Part:
         As stored, in its own frame of reference.
     weight
         What it counts: delivered over planned fractions, for instance.
-    moving_to_fixed
-        4 x 4, mm, from its frame of reference to that of the sum; None where both are one frame.
     label
         How it is called in reports.
+    transform
+        From the frame of reference of the sum to its own; None where both are one frame.
     """
 
     grid: DoseGrid
     weight: float
     label: str
-    moving_to_fixed: Affine | None = None
+    transform: Transform | None = None
 
     @property
     def worst_gy(self) -> float:
@@ -61,8 +63,10 @@ class Sum:
         The grid summed on.
     lower_gy
         Sum of what is known, float32 ``[z, y, x]``.
+    estimate_gy
+        What is probable, never below `lower_gy` nor above `upper_gy`; the same array as these where all is known.
     upper_gy
-        `lower_gy` plus the weighted maximum of every part unknown there; the very same array where all is known.
+        `lower_gy` plus the weighted maximum of every part unknown there; the same array where every grid covers all.
     known
         Where all parts are known.
     coverage
@@ -73,6 +77,7 @@ class Sum:
 
     geometry: Geometry
     lower_gy: Volume
+    estimate_gy: Volume
     upper_gy: Volume
     known: Mask
     coverage: tuple[Coverage, ...]
@@ -107,25 +112,21 @@ def accumulate(parts: Sequence[Part], onto: Geometry) -> Sum:
         A part holds doses below zero: a difference is not added.
     """
     _check(parts)
-    lower = np.zeros(onto.shape, dtype=np.float32)
-    missing = np.zeros(onto.shape, dtype=np.float32)
-    known = np.ones(onto.shape, dtype=np.bool_)
+    sources = [
+        Source(part.grid.dose_gy, part.grid.geometry, onto, known=part.grid.known, transform=part.transform)
+        for part in parts
+    ]
+    layers = Layers.empty(onto, upper=not all(source.covers for source in sources))
     coverage = []
-    for part in parts:
-        reached = 0
-        worst = np.float32(part.worst_gy)
-        grid = part.grid
-        for slab in slabs(grid.dose_gy, grid.geometry, onto, known=grid.known, moving_to_fixed=part.moving_to_fixed):
-            lower[slab.planes] += slab.values * np.float32(part.weight)
-            np.add(missing[slab.planes], worst, out=missing[slab.planes], where=~slab.known)
-            known[slab.planes] &= slab.known
-            reached += int(np.count_nonzero(slab.known))
-        coverage.append(Coverage(label=part.label, fraction=reached / known.size))
+    for part, source in zip(parts, sources, strict=True):
+        reached = source.add(layers, part.weight)
+        coverage.append(Coverage(label=part.label, fraction=reached / layers.known.size))
     return Sum(
         geometry=onto,
-        lower_gy=lower,
-        upper_gy=lower if known.all() else np.add(lower, missing, out=missing),
-        known=known,
+        lower_gy=layers.lower,
+        estimate_gy=layers.lower if layers.estimate is None else layers.estimate,
+        upper_gy=layers.lower if layers.upper is None else layers.upper,
+        known=layers.known,
         coverage=tuple(coverage),
         outside_gy=sum(part.worst_gy for part in parts),
     )

@@ -62,6 +62,11 @@ class Transform:
             return None
         return reduce(lambda product, matrix: matrix @ product, matrices, np.eye(4))
 
+    @property
+    def matrices_alone(self) -> "Transform":
+        """The map without its displacement fields."""
+        return Transform(tuple(step for step in self.steps if isinstance(step, MatrixStep)))
+
     def to_moving(self, points_mm: Points) -> Points:
         """Return the places of the moving image that belong to places of the fixed one, ``[n, 3]``."""
         return reduce(lambda points, step: step.apply(points), self.steps, np.asarray(points_mm, dtype=np.float64))
@@ -86,7 +91,7 @@ class Transform:
         if matrix is not None:
             return MatrixStep(_inverse(matrix)).apply(points)
         # Displacements are small beside the matrices around them: these alone are where to begin.
-        rigid = Transform(tuple(step for step in self.steps if isinstance(step, MatrixStep))).matrix
+        rigid = self.matrices_alone.matrix
         assert rigid is not None
         back = MatrixStep(_inverse(rigid))
         found = back.apply(points)

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from dose.errors import BadGeometry
-from dose.grids.grid import Affine, Geometry
+from dose.grids.grid import Geometry, Points
+from dose.grids.transforms import Transform
 
 SAME_EDGE = 1e-4
 """A corner this many voxels outside counts as inside: positions are written with a few decimals."""
@@ -14,7 +15,11 @@ MAX_VOXELS = 400_000_000
 """Grids of distant courses span a box that no sum needs; beyond this (1.6 GB a volume) the union is refused."""
 
 
-def extended(base: Geometry, others: Iterable[tuple[Geometry, Affine]]) -> Geometry:
+_LATTICE = 17
+"""Points along each axis at which a bent grid is looked at."""
+
+
+def extended(base: Geometry, others: Iterable[tuple[Geometry, Transform | None]]) -> Geometry:
     """Return `base` grown by whole voxels until it holds every voxel centre of `others`.
 
     The voxels of `base` keep their places, so its own dose needs no interpolation there.
@@ -24,7 +29,7 @@ def extended(base: Geometry, others: Iterable[tuple[Geometry, Affine]]) -> Geome
     base
         The grid whose voxels are kept.
     others
-        Grids, each with the 4 x 4 map of its points into the frame of `base`, mm.
+        Grids, each with the map from the frame of `base` to its own; None where both are one frame.
 
     Raises
     ------
@@ -33,10 +38,8 @@ def extended(base: Geometry, others: Iterable[tuple[Geometry, Affine]]) -> Geome
     """
     count = np.array(base.shape[::-1])  # columns, rows, planes: the order of an index
     least, most = np.zeros(3, dtype=int), count - 1
-    for geometry, into in others:
-        corners = geometry.corner_points()
-        mapped = corners @ into[:3, :3].T + into[:3, 3]
-        index = base.to_index(mapped)
+    for geometry, transform in others:
+        index = base.to_index(_outline(geometry, transform))
         least = np.minimum(least, np.floor(index.min(axis=0) + SAME_EDGE).astype(int))
         most = np.maximum(most, np.ceil(index.max(axis=0) - SAME_EDGE).astype(int))
     columns, rows, planes = (int(n) for n in most - least + 1)
@@ -45,3 +48,18 @@ def extended(base: Geometry, others: Iterable[tuple[Geometry, Affine]]) -> Geome
     affine = base.affine.copy()
     affine[:3, 3] = base.to_points(least[np.newaxis])[0]
     return Geometry(shape=(planes, rows, columns), affine=affine)
+
+
+def _outline(geometry: Geometry, transform: Transform | None) -> Points:
+    """Places of the fixed image between which a grid lies: its corners, or points all over it where a map bends it.
+
+    Where the map says nothing, its matrices alone tell where the grid goes.
+    """
+    if transform is None:
+        return geometry.corner_points()
+    if transform.matrix is not None:
+        return transform.to_fixed(geometry.corner_points())
+    lattice = np.meshgrid(*(np.linspace(0, n - 1, min(n, _LATTICE)) for n in geometry.shape[::-1]), indexing="ij")
+    points = geometry.to_points(np.column_stack([axis.ravel() for axis in lattice]))
+    found = transform.to_fixed(points)
+    return np.where(np.isnan(found), transform.matrices_alone.to_fixed(points), found)

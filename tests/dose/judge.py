@@ -7,6 +7,7 @@ import numpy.typing as npt
 import SimpleITK
 
 from dose.grids.grid import Affine, DoseGrid, Geometry
+from dose.grids.transforms import Transform
 
 ITK: Any = SimpleITK  # its functions carry no types
 
@@ -37,6 +38,11 @@ def rotation(degrees: float, shift_mm: tuple[float, float, float] = (0, 0, 0)) -
     matrix[:3, :3] = np.array(turn.GetMatrix()).reshape(3, 3)
     matrix[:3, 3] = shift_mm
     return matrix
+
+
+def moving(moving_to_fixed: Affine) -> Transform:
+    """The map, fixed to moving, of a matrix the other way."""
+    return Transform.of_matrix(np.linalg.inv(moving_to_fixed))
 
 
 def _place(made: Any, geometry: Geometry) -> None:

@@ -6,7 +6,7 @@ import pytest
 from dose.errors import BadDose, NothingToAdd
 from dose.grids.accumulate import Part, accumulate
 from dose.grids.grid import DoseGrid, Geometry
-from tests.dose.judge import resampled, rotation
+from tests.dose.judge import moving, resampled, rotation
 from tests.dose.phantoms import ORIENTATIONS, centred, linear_grid
 
 TARGET = centred(ORIENTATIONS["HFS"], shape=(20, 24, 28), spacing_mm=(2, 2, 2))
@@ -45,7 +45,8 @@ def test_sum_when_grids_are_rough_and_registered_then_it_equals_simpleitk_where_
     first, second = _rough(centred(ORIENTATIONS["HFS"]), 2), _rough(centred(ORIENTATIONS["HFP"]), 3)
     turn = rotation(7, (3, 2, -4))
     total = accumulate(
-        [Part(grid=first, weight=1, label="a"), Part(grid=second, weight=0.4, label="b", moving_to_fixed=turn)], TARGET
+        [Part(grid=first, weight=1, label="a"), Part(grid=second, weight=0.4, label="b", transform=moving(turn))],
+        TARGET,
     )
     judge = resampled(first, TARGET) + np.float32(0.4) * resampled(second, TARGET, turn)
     assert total.known.mean() > 0.5

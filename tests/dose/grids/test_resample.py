@@ -5,7 +5,7 @@ import pytest
 
 from dose.grids.grid import Affine, DoseGrid, Geometry, Mask, Points
 from dose.grids.resample import HULL_TOLERANCE_MM, resample, sample_points
-from tests.dose.judge import resampled, rotation
+from tests.dose.judge import moving, resampled, rotation
 from tests.dose.phantoms import GRADIENT, ORIENTATIONS, centred, linear_grid, linear_gy
 
 TARGET = centred(ORIENTATIONS["HFS"], shape=(21, 45, 43), spacing_mm=(1.7, 1.9, 2.3), centre_mm=(1.0, -2.0, 0.5))
@@ -39,12 +39,12 @@ def test_linear_dose_when_resampled_from_any_orientation_then_it_is_exact(name: 
 def test_linear_dose_when_resampled_through_a_five_degree_registration_then_it_is_exact(name: str) -> None:
     moving_to_fixed = rotation(5, (4, -3, 2))
     source = linear_grid(centred(ORIENTATIONS[name]))
-    got = resample(source, TARGET, moving_to_fixed=moving_to_fixed)
-    moving = _moving(moving_to_fixed)
-    off = np.abs(got.dose_gy - linear_gy(moving).reshape(TARGET.shape))
+    got = resample(source, TARGET, transform=moving(moving_to_fixed))
+    points = _moving(moving_to_fixed)
+    off = np.abs(got.dose_gy - linear_gy(points).reshape(TARGET.shape))
     assert got.known is not None
     assert got.known.mean() > 0.5
-    assert off[_within(source.geometry, moving, -1e-6)].max() < 2e-5
+    assert off[_within(source.geometry, points, -1e-6)].max() < 2e-5
     # a hundredth of a millimetre outside counts as on the hull and takes the dose there
     assert off[got.known].max() < HULL_TOLERANCE_MM * np.abs(GRADIENT).sum()
 
@@ -53,7 +53,7 @@ def test_linear_dose_when_resampled_through_a_five_degree_registration_then_it_i
 def test_dose_when_resampled_then_known_is_exactly_the_hull_of_voxel_centres(degrees: float) -> None:
     moving_to_fixed = rotation(degrees)
     source = linear_grid(centred(ORIENTATIONS["HFDL"]))
-    got = resample(source, TARGET, moving_to_fixed=moving_to_fixed)
+    got = resample(source, TARGET, transform=moving(moving_to_fixed))
     inside = _within(source.geometry, _moving(moving_to_fixed), HULL_TOLERANCE_MM)
     assert got.known is not None
     assert np.array_equal(got.known, inside)
@@ -66,7 +66,7 @@ def test_rough_dose_when_resampled_then_it_equals_simpleitk() -> None:
     source = DoseGrid(dose_gy=noise, geometry=geometry)
     moving_to_fixed = rotation(5, (4, -3, 2))
     judge = resampled(source, TARGET, moving_to_fixed)
-    got = resample(source, TARGET, moving_to_fixed=moving_to_fixed)
+    got = resample(source, TARGET, transform=moving(moving_to_fixed))
     assert got.known is not None
     assert np.abs(got.dose_gy - judge)[got.known].max() < 70 * 1e-5
 
@@ -78,8 +78,8 @@ def test_place_when_one_of_its_voxels_is_unknown_then_it_is_unknown(degrees: flo
     known[15, 17, 19] = False
     source = DoseGrid(dose_gy=linear_grid(geometry).dose_gy, geometry=geometry, known=known)
     moving_to_fixed = rotation(degrees)
-    whole = resample(linear_grid(geometry), TARGET, moving_to_fixed=moving_to_fixed)
-    holed = resample(source, TARGET, moving_to_fixed=moving_to_fixed)
+    whole = resample(linear_grid(geometry), TARGET, transform=moving(moving_to_fixed))
+    holed = resample(source, TARGET, transform=moving(moving_to_fixed))
     hole = (moving_to_fixed @ [*geometry.to_points([[19, 17, 15]])[0], 1])[:3]
     assert whole.known is not None
     assert holed.known is not None

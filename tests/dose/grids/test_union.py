@@ -6,10 +6,10 @@ import pytest
 from dose.errors import BadGeometry
 from dose.grids.grid import Geometry
 from dose.grids.union import MAX_VOXELS, extended
-from tests.dose.judge import rotation
+from tests.dose.judge import moving, rotation
 from tests.dose.phantoms import ORIENTATIONS, centred
 
-SAME = np.eye(4)
+SAME = None
 
 
 def _inside(geometry: Geometry, points: np.ndarray) -> bool:
@@ -45,7 +45,7 @@ def test_union_when_another_reaches_beyond_then_it_is_held_and_the_base_keeps_it
 
 def test_union_when_the_other_comes_through_a_registration_then_all_its_voxels_are_held() -> None:
     base, other, turn = centred(ORIENTATIONS["HFS"]), centred(ORIENTATIONS["FFP"]), rotation(25, (60, -10, 5))
-    union = extended(base, [(other, turn)])
+    union = extended(base, [(other, moving(turn))])
     k, j, i = np.indices(other.shape)
     points = other.to_points(np.column_stack([i.ravel(), j.ravel(), k.ravel()]))
     assert _inside(union, points @ turn[:3, :3].T + turn[:3, 3])
@@ -54,18 +54,18 @@ def test_union_when_the_other_comes_through_a_registration_then_all_its_voxels_a
 @pytest.mark.parametrize(("off_voxels", "grows"), [(5e-5, False), (-5e-5, False), (0.01, True), (-0.01, True)])
 def test_union_when_positions_are_rounded_then_no_plane_is_added_for_it(off_voxels: float, grows: bool) -> None:
     base = centred(ORIENTATIONS["HFS"])
-    shifted = SAME.copy()
+    shifted = np.eye(4)
     shifted[:3, 3] = off_voxels * np.array(base.spacing_mm)
-    union = extended(base, [(base, shifted)])
+    union = extended(base, [(base, moving(shifted))])
     assert union.shape == (tuple(n + 1 for n in base.shape) if grows else base.shape)
 
 
 def test_union_when_the_grids_lie_too_far_apart_then_it_is_refused() -> None:
     base = centred(ORIENTATIONS["HFS"])
-    far = SAME.copy()
+    far = np.eye(4)
     far[:3, 3] = 1e4
     with pytest.raises(BadGeometry, match="too far apart for one sum"):
-        extended(base, [(base, far)])
-    near = SAME.copy()
+        extended(base, [(base, moving(far))])
+    near = np.eye(4)
     near[:3, 3] = 100
-    assert np.prod(extended(base, [(base, near)]).shape) < MAX_VOXELS
+    assert np.prod(extended(base, [(base, moving(near))]).shape) < MAX_VOXELS

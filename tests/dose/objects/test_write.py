@@ -22,7 +22,7 @@ from dose.objects.write import (
 )
 from dose.shapes.mask import fill
 from dose.shapes.structures import read_structures
-from tests.dose.judge import ITK, rotation
+from tests.dose.judge import ITK, moving, rotation
 from tests.dose.phantoms import ORIENTATIONS, centred
 
 PLANS = [PlanReference(sop_instance_uid="2.25.51"), PlanReference(sop_instance_uid="2.25.52")]
@@ -48,9 +48,9 @@ def _sum(orientation: str, *, complete: bool = False) -> Sum:
     geometry = centred(ORIENTATIONS[orientation], shape=(12, 15, 17))
     dose = np.random.default_rng(8).uniform(0, 66, geometry.shape).astype(np.float32)
     grid = DoseGrid(dose_gy=dose, geometry=geometry)
-    turn = None if complete else rotation(20, (6, 0, 0))
+    turn = None if complete else moving(rotation(20, (6, 0, 0)))
     return accumulate(
-        [Part(grid=grid, weight=1, label="a"), Part(grid=grid, weight=0.5, label="b", moving_to_fixed=turn)], geometry
+        [Part(grid=grid, weight=1, label="a"), Part(grid=grid, weight=0.5, label="b", transform=turn)], geometry
     )
 
 
