@@ -38,8 +38,10 @@ def asked_of(questions: Questions, *, onto: str, as_of: date | None, as_planned:
 
 
 def figures_sha256(answer: Mapping[str, Any]) -> str:
-    """Return the digest of all an answer says but its status and its files."""
-    return _digest({name: value for name, value in answer.items() if name not in _NOT_FIGURES})
+    """Return the digest of all an answer says but its status, its files and the versions of the programs."""
+    told = {name: value for name, value in answer.items() if name not in _NOT_FIGURES}
+    sources = {name: value for name, value in (told.get("provenance") or {}).items() if name != "software"}
+    return _digest({**told, "provenance": sources})
 
 
 def with_status(answer: Json, record: PatientRecord) -> Json:

@@ -17,6 +17,7 @@ from archive.journal.journal import Event
 from archive.model import PatientRecord
 from courses.answers import composite_answer
 from courses.composite import Composite, compose
+from courses.provenance import assumptions, provenance
 from courses.questions import Questions
 from lastgate import derived
 from lastgate.approving import approval_event, approval_of, approved_by, asked_of, refuse_approval, with_status
@@ -58,6 +59,8 @@ def composed(
     answer = composite_answer(composite, house.reader, as_of=as_of)
     if as_planned:
         answer["warnings"].insert(0, "As planned: every plan is taken as if it had been delivered as planned.")
+    answer["assumptions"] = assumptions(composite, asked)
+    answer["provenance"] = provenance(composite, asked)
     answer["asked"] = asked_of(asked, onto=onto, as_of=as_of, as_planned=as_planned)
     return Composed(composite=composite, answer=with_status(answer, record))
 

@@ -1,6 +1,6 @@
 """What a composite means for the next course: effect, uncertainty, what remains, a new plan on top."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from reports.composite_figures import DOSES, Told, Wordings, bounded, brief, listed
@@ -59,15 +59,15 @@ def uncertainty_rows(composite: Told, wordings: Wordings) -> list[tuple[str, ...
 
 
 def _varied(structure: Told) -> Iterator[tuple[str, Told]]:
+    """Yield the figures a doctor asks for: of the effect where it was computed, and the highest physical dose."""
     ensemble = structure.get("ensemble") or {}
-    if isinstance(ensemble, Mapping):
-        for kind, told in ensemble.items():
-            if isinstance(told, Mapping) and "nominal" in told:
-                yield str(kind), told
-            elif isinstance(told, Mapping):
-                yield from ((f"{kind} {name}", one) for name, one in told.items() if "nominal" in one)
-    else:
-        yield from ((str(one.get("metric", "")), one) for one in ensemble)
+    effect = ensemble.get("eqd2") or {}
+    wanted = [("physical", "max_gy")] if effect else [("physical", name) for name in _VARIED]
+    wanted += [("eqd2", name) for name in _VARIED]
+    for kind, name in wanted:
+        told = (ensemble.get(kind) or {}).get(name)
+        if told:
+            yield f"{kind} {name}", told
 
 
 def _triple(told: Told, wordings: Wordings) -> tuple[str, str, str]:
@@ -81,11 +81,12 @@ def _triple(told: Told, wordings: Wordings) -> tuple[str, str, str]:
 
 
 def _drivers(told: Told, wordings: Wordings) -> str:
-    found = told.get("driver") or ""
-    several = found if isinstance(found, list | tuple) else [found]
-    return ", ".join(wordings.of("driver", str(one)) for one in several)
+    """Return what moves a figure down and up most, once where it is the same."""
+    found = dict.fromkeys(str(one) for one in (told.get("lo_by"), told.get("hi_by")) if one)
+    return ", ".join(wordings.of("driver", one) for one in found)
 
 
+_VARIED: Final = ("max_gy", "d0_1cc_gy", "mean_gy")
 _METRICS: Final = {
     "max_gy": "Max", "mean_gy": "Mean", "d0_03cc_gy": "D0.03cc", "d0_1cc_gy": "D0.1cc", "d1cc_gy": "D1cc",
     "d2cc_gy": "D2cc", "physical": "", "eqd2": "EQD2",
@@ -97,28 +98,22 @@ def _metric(name: str) -> str:
 
 
 def bound_rows(composite: Told, wordings: Wordings) -> list[tuple[str, ...]]:
-    """Return structure, its maximum, the maximum in the search radii (free, within the structure), sum of maxima."""
+    """Return structure, kind of dose, maximum, maxima within the radii (anywhere, same structure), sum of maxima."""
     rows: list[tuple[str, ...]] = []
     for structure in listed(composite, "structures"):
-        search, maxima = structure.get("search_radius"), structure.get("sum_of_maxima_gy")
-        if not search and maxima is None:
-            continue
-        maximum = bounded((structure.get("physical") or {}).get("max_gy"), wordings)
-        searched = _searched(search, wordings)
-        rows.append((str(structure["name"]), maximum, *searched, _simple(maxima, wordings)))
+        for kind, told in (structure.get("search_radius") or {}).items():
+            if not told:
+                continue
+            maximum = bounded((structure.get(kind) or {}).get("max_gy"), wordings)
+            free, within = (_searched(told["radii"], name) for name in ("anywhere_gy", "same_structure_gy"))
+            maxima = _simple(told.get("sum_of_maxima_gy"), wordings)
+            rows.append((str(structure["name"]), wordings.of("figure", kind), maximum, free, within, maxima))
     return rows
 
 
-def _searched(search: Any, wordings: Wordings) -> tuple[str, str]:
-    """Return the highest dose within the radius, anywhere and within the same structure."""
-    told = search if isinstance(search, list | tuple) else [search or {}]
-    free, within = [], []
-    for one in told:
-        radius = one.get("radius_mm")
-        at = "" if radius is None else f"{number(radius)}{NBSP}mm: "
-        free.append(at + _simple(one.get("anywhere_gy", one.get("free_gy")), wordings))
-        within.append(at + _simple(one.get("same_structure_gy"), wordings))
-    return "; ".join(free), "; ".join(within)
+def _searched(radii: Sequence[Told], name: str) -> str:
+    """Return the highest dose within each radius."""
+    return "; ".join(f"{number(one['mm'])}{NBSP}mm: {brief(one[name])}" for one in radii)
 
 
 def _simple(value: Any, wordings: Wordings) -> str:

@@ -363,7 +363,9 @@ def answered(**changes: Any) -> dict[str, Any]:
     higher = [min(40.0, cc + 3.0) if cc else 0.5 for cc in falling]
     curve = {"dose_gy": doses, "lo_cc": falling, "hi_cc": higher}
     one_course = {"dose_gy": doses, "lo_cc": [cc / 2 for cc in falling], "hi_cc": [cc / 2 for cc in falling]}
-    varied = {"lo": 36.1, "nominal": 38.4, "hi": 44.0, "driver": "shift"}
+    varied = {"lo": 36.1, "nominal": 38.4, "hi": 44.0, "lo_by": "shift_3mm", "hi_by": "alpha_beta"}
+    radii = [{"mm": 3.0, "anywhere_gy": 52.4, "same_structure_gy": 41.3}]
+    searched = {"radii": radii, "sum_of_maxima_gy": 47.2}
     cord = body["structures"][0]
     cord |= {
         "volume_cc": 40.0,
@@ -371,8 +373,7 @@ def answered(**changes: Any) -> dict[str, Any]:
         "eqd2_lql": cord["eqd2"],
         "by_course": [{"dossier": one["dossier"], "curve": one_course} for one in body["courses"][:2]],
         "ensemble": {"physical": {"max_gy": varied}, "eqd2": {"d0_1cc_gy": varied}},
-        "search_radius": [{"radius_mm": 3.0, "anywhere_gy": 52.4, "same_structure_gy": 41.3}],
-        "sum_of_maxima_gy": 47.2,
+        "search_radius": {"physical": searched, "eqd2": None},
         "curve": curve,
     }
     others = [
