@@ -97,11 +97,10 @@ class Making:
         return str(self.folder / name)
 
 
-def write_objects(house: House, composite: Composite, answer: Json, folder: Path, *, questions: Questions) -> None:
-    """Write all objects of a composite, and name them in the answer."""
-    making = Making(house=house, composite=composite, answer=answer, folder=folder, questions=questions)
-    files = answer["files"]
-    answer["digests"] = {
+def write_objects(making: Making) -> None:
+    """Write physical dose, what is unknown and the registrations used, and name them in the answer."""
+    files = making.answer["files"]
+    making.answer["digests"] = {
         "rtdose_physical": making.save(_dose_dataset(making), _DOSE),
         "unknown": making.save(_unknown_dataset(making), _UNKNOWN),
     }

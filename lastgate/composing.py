@@ -21,8 +21,9 @@ from courses.provenance import assumptions, provenance
 from courses.questions import Questions
 from lastgate import derived
 from lastgate.approving import approval_event, approval_of, approved_by, asked_of, refuse_approval, with_status
-from lastgate.composed_objects import write_objects
+from lastgate.composed_objects import Making, write_objects
 from lastgate.composed_papers import reports, write_papers
+from lastgate.effect_objects import write_effects
 from lastgate.proposing import others_of, proposals_about
 from lastgate.wiring import House
 
@@ -82,7 +83,11 @@ def compose_patient(
     house.journal.append(Event(act="compose", account=house.settings.node.id, subject=subject))
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        write_objects(house, composite, answer, folder, questions=questions or Questions())
+        making = Making(
+            house=house, composite=composite, answer=answer, folder=folder, questions=questions or Questions()
+        )
+        write_objects(making)
+        write_effects(making)
         write_papers(house, composite, answer, folder)
         _write_json(answer, folder / "composite.json")
     return answer
