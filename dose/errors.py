@@ -11,6 +11,7 @@ DoseError
 ├── NotRegistered        two images can't be brought onto each other
 │   ├── NothingToCompare     there is no bone, or the region has hardly any voxels
 │   ├── HardlyOverlap        the images show too little of the same place
+│   ├── BadLandmarks         pairs of landmarks can't be read
 │   └── NotConverged         the search did not settle, or what it found does not look alike
 ├── BadRegistration      a registration can't be used: what it says is in doubt
 ├── NothingToAdd         a sum of no parts, or of parts that can't be summed
@@ -139,3 +140,10 @@ class BadTable(DoseError):
 
     code = "LG-DOS-060"
     hint = "Mend the department's file; docs/physicist.md shows how its rows are written."
+
+
+class BadLandmarks(NotRegistered):
+    """Pairs of landmarks can't be read."""
+
+    code = "LG-DOS-044"
+    hint = "Write a CSV with the columns name, fixed_x, fixed_y, fixed_z, moving_x, moving_y, moving_z: mm, LPS."

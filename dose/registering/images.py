@@ -38,14 +38,21 @@ class Window:
 
 BONE_WINDOW = Window(low=100.0, high=1000.0)
 TISSUE_WINDOW = Window(low=-300.0, high=600.0)
+SOFT_WINDOW = Window(low=-200.0, high=300.0)
 BODY_WINDOW = Window(low=-1000.0, high=500.0)
+
+
+def simple_itk() -> Any:
+    """Return SimpleITK, loaded now if nothing was registered before."""
+    import SimpleITK
+
+    return SimpleITK
 
 
 def itk_image(values: npt.NDArray[Any], geometry: Geometry) -> Any:
     """Return a volume ``[z, y, x]`` (or ``[z, y, x, 3]``) as an image of SimpleITK, in LPS mm."""
-    import SimpleITK as sitk
-
-    image = sitk.GetImageFromArray(np.ascontiguousarray(values), isVector=values.ndim == 4)
+    itk = simple_itk()
+    image = itk.GetImageFromArray(np.ascontiguousarray(values), isVector=values.ndim == 4)
     image.SetSpacing(geometry.spacing_mm)
     image.SetOrigin([float(at) for at in geometry.affine[:3, 3]])
     image.SetDirection([float(cosine) for cosine in geometry.directions.ravel()])
@@ -54,9 +61,8 @@ def itk_image(values: npt.NDArray[Any], geometry: Geometry) -> Any:
 
 def array(image: Any) -> npt.NDArray[Any]:
     """Return the values of an image of SimpleITK, ``[z, y, x]`` and a further axis for vectors."""
-    import SimpleITK as sitk
-
-    values: npt.NDArray[Any] = sitk.GetArrayFromImage(image)
+    itk = simple_itk()
+    values: npt.NDArray[Any] = itk.GetArrayFromImage(image)
     return values
 
 
@@ -80,17 +86,16 @@ def upright(geometry: Geometry, spacing_mm: float) -> Geometry:
 
 def brought(volume: ImageVolume, onto: Geometry) -> Volume:
     """Return an image on another grid, smoothed first where that one is coarser; air outside."""
-    import SimpleITK as sitk
-
+    itk = simple_itk()
     image = itk_image(volume.hu, volume.geometry)
     target = onto.spacing_mm[0]
     # Half the new spacing keeps what is finer than it from coming back as a pattern.
     sigmas = [target / 2 if target > 1.5 * own else 0.0 for own in volume.geometry.spacing_mm]
     for axis, sigma in enumerate(sigmas):
         if sigma:
-            image = sitk.RecursiveGaussian(image, sigma, False, sitk.RecursiveGaussianImageFilter.ZeroOrder, axis)
+            image = itk.RecursiveGaussian(image, sigma, False, itk.RecursiveGaussianImageFilter.ZeroOrder, axis)
     like = itk_image(np.zeros(onto.shape, dtype=np.uint8), onto)
-    return np.asarray(array(sitk.Resample(image, like, sitk.Transform(), sitk.sitkLinear, AIR_HU)), dtype=np.float32)
+    return np.asarray(array(itk.Resample(image, like, itk.Transform(), itk.sitkLinear, AIR_HU)), dtype=np.float32)
 
 
 def inside(points_mm: Points, geometry: Geometry) -> Mask:
@@ -114,6 +119,15 @@ def grown(mask: Mask, geometry: Geometry, margin_mm: float) -> Mask:
     whole = np.zeros_like(mask)
     whole[box] = distance_transform_edt(~mask[box], sampling=spacing) <= margin_mm
     return whole
+
+
+def on_grid(region: Mask, geometry: Geometry, onto: Geometry) -> Mask:
+    """Return a mask on another grid of the same frame: at each voxel centre the nearest voxel counts."""
+    k, j, i = np.indices(onto.shape)
+    index = np.rint(geometry.to_index(onto.to_points(np.column_stack([i.ravel(), j.ravel(), k.ravel()])))).astype(int)
+    index = np.clip(index, 0, np.array(geometry.shape[::-1]) - 1)
+    found: Mask = region[index[:, 2], index[:, 1], index[:, 0]].reshape(onto.shape)
+    return found
 
 
 def points_of(mask: Mask, geometry: Geometry, *, most: int) -> Points:

@@ -28,9 +28,11 @@ from dose.registering.images import (
     grown,
     inside,
     itk_image,
+    on_grid,
     points_of,
     refuse_small,
     similarity,
+    simple_itk,
     upright,
     working_spacing_mm,
 )
@@ -150,7 +152,7 @@ def register_rigid(
         refuse_small(bone, "Bone")
         tell("Matching bone")
         return _registered(pair, start, bone, BONE_WINDOW, "bone and 6 mm around it")
-    chosen = _on(region, fixed.geometry, pair.fixed.geometry)
+    chosen = on_grid(region, fixed.geometry, pair.fixed.geometry)
     refuse_small(chosen, where or "The region")
     tell("Matching bone")
     near = _near(pair, start, bone)
@@ -169,8 +171,7 @@ def _pair(fixed: ImageVolume, moving: ImageVolume) -> _Pair:
 
 def _start(pair: _Pair) -> Affine:
     """Return the shift, fixed to moving, at which the images correlate best."""
-    import SimpleITK as sitk
-
+    itk = simple_itk()
     images = []
     for volume in (pair.fixed, pair.moving):
         onto = upright(volume.geometry, _START_MM)
@@ -178,9 +179,9 @@ def _start(pair: _Pair) -> Affine:
         if float(values.std()) == 0:
             raise NothingToCompare("An image shows nothing: all its voxels have one value.")
         images.append((onto, values))
-    (ours, fixed), (theirs, moving) = images
+    (ours, _), (theirs, moving) = images
     whole = [itk_image(np.ones_like(one), at) for at, one in images]
-    best = sitk.MaskedFFTNormalizedCorrelation(
+    best = itk.MaskedFFTNormalizedCorrelation(
         *(_at_zero(itk_image(one, at)) for at, one in images),
         *(_at_zero(one) for one in whole),
         requiredFractionOfOverlappingPixels=_START_OVERLAP,
@@ -242,8 +243,6 @@ def _registered(pair: _Pair, start: Affine, region: Mask, window: Window, where:
 
 def _climb(pair: _Pair, start: Affine, region: Mask, window: Window) -> tuple[Affine, int, str]:
     """Return the matrix of the best correlation near a start, the steps taken at last, and why they ended."""
-    import SimpleITK as sitk
-
     box, geometry = _boxed(region, pair.fixed.geometry)
     centre = points_of(region, pair.fixed.geometry, most=100_000).mean(axis=0)
     turning = _turning(start, centre)
@@ -266,9 +265,8 @@ def _climb(pair: _Pair, start: Affine, region: Mask, window: Window) -> tuple[Af
 
 def _turning(start: Affine, centre: npt.NDArray[np.float64]) -> Any:
     """Return three turns about a centre and three shifts, beginning at `start`."""
-    import SimpleITK as sitk
-
-    turning = sitk.Euler3DTransform()
+    itk = simple_itk()
+    turning = itk.Euler3DTransform()
     turning.SetCenter([float(at) for at in centre])
     turning.SetMatrix([float(value) for value in start[:3, :3].ravel()], 1e-6)
     turning.SetTranslation([float(value) for value in start[:3, :3] @ centre + start[:3, 3] - centre])
@@ -277,14 +275,13 @@ def _turning(start: Affine, centre: npt.NDArray[np.float64]) -> Any:
 
 def _search(spacing_mm: float, *, share: float) -> Any:
     """Return a search over three levels that compares about `share` of the voxels at the finest."""
-    import SimpleITK as sitk
-
-    search = sitk.ImageRegistrationMethod()
+    itk = simple_itk()
+    search = itk.ImageRegistrationMethod()
     search.SetNumberOfThreads(THREADS)
     search.SetMetricAsCorrelation()
     search.SetMetricSamplingStrategy(search.REGULAR)
     search.SetMetricSamplingPercentagePerLevel([min(1.0, share * by**3) for by in _SHRINK], SEED)
-    search.SetInterpolator(sitk.sitkLinear)
+    search.SetInterpolator(itk.sitkLinear)
     search.SetShrinkFactorsPerLevel(_SHRINK)
     search.SetSmoothingSigmasPerLevel([2 * spacing_mm, spacing_mm, spacing_mm / 3])
     search.SetOptimizerAsRegularStepGradientDescent(
@@ -319,11 +316,3 @@ def _overlap(pair: _Pair, transform: Transform, region: Mask, *, is_bone: bool) 
     if not is_bone or not len(bone):
         return shared
     return max(shared, float(inside(transform.to_fixed(bone), pair.fixed.geometry).mean()))
-
-
-def _on(region: Mask, geometry: Geometry, onto: Geometry) -> Mask:
-    """Return a mask on another grid of the same frame: at each voxel centre the nearest voxel counts."""
-    k, j, i = np.indices(onto.shape)
-    index = np.rint(geometry.to_index(onto.to_points(np.column_stack([i.ravel(), j.ravel(), k.ravel()])))).astype(int)
-    index = np.clip(index, 0, np.array(geometry.shape[::-1]) - 1)
-    return region[index[:, 2], index[:, 1], index[:, 0]].reshape(onto.shape)

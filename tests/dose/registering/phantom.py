@@ -10,7 +10,7 @@ from dose.grids.transforms import MatrixStep, Transform
 
 Values = npt.NDArray[np.float64]
 
-_BLOBS = 60
+_WAVES = 14
 _BLUR_MM = 2.0
 """Edges rise over this length, as the point spread of a scanner makes them."""
 
@@ -58,14 +58,14 @@ def body_hu(points_mm: Points) -> Values:
 
 
 def _texture(hu: Values, points_mm: Points) -> None:
-    """Vessels and organs: blobs of differing density all over the trunk."""
+    """Fat between muscles and organs: no two places of the trunk look alike, as in a patient."""
     random = np.random.default_rng(7)
-    for _ in range(_BLOBS):
-        at = random.uniform((-90, -60, -90), (90, 60, 90))
-        size, add = random.uniform(6, 16), random.uniform(-110, 160)
-        near = np.abs(points_mm - at).max(axis=1) < 3 * size
-        off = points_mm[near] - at
-        hu[near] += np.where(hu[near] > -500, add * np.exp(-(off**2).sum(axis=1) / (2 * size**2)), 0.0)
+    level = np.zeros(len(points_mm))
+    for _ in range(_WAVES):
+        direction = random.normal(size=3)
+        waves = direction / np.linalg.norm(direction) * 2 * np.pi / random.uniform(22, 60)
+        level += np.sin(points_mm @ waves + random.uniform(0, 2 * np.pi))
+    hu[hu > -500] += 75 * np.tanh(level[hu > -500]) - 45
 
 
 def _within(level: Values, radius_mm: float) -> Values:
