@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from reports.composite_figures import DOSES, Told, Wordings, bounded, brief, listed
+from reports.composite_figures import Told, Wordings, bounded, brief, listed
 from reports.curves import Chart, ChartRow, Curve
 from reports.wording import NBSP, number
 
@@ -123,20 +123,44 @@ def _simple(value: Any, wordings: Wordings) -> str:
 
 
 def candidate_rows(composite: Told, wordings: Wordings) -> list[tuple[str, ...]]:
-    """Return structure with the figures before, of the new plan alone, and with it on top."""
+    """Return structure and figure before, of the new plan alone, and with it on top."""
     candidate = composite.get("candidate")
-    if not isinstance(candidate, Mapping):
-        return []
+    structures = candidate.get("structures") or () if isinstance(candidate, Mapping) else ()
     return [
         (
             str(one["name"]),
-            _metric(name),
-            *(bounded((one.get(kind) or {}).get(name), wordings) for kind in ("before", "alone", "after")),
+            f"{wordings.of('figure', kind)} {metric}",
+            *(bounded(told.get(when), wordings) for when in ("before", "alone", "after")),
         )
-        for one in candidate.get("structures") or ()
-        for name in DOSES
-        if any((one.get(kind) or {}).get(name) for kind in ("before", "after"))
+        for one in structures
+        for kind in ("physical", "eqd2")
+        for metric, told in (one.get(kind) or {}).items()
     ]
+
+
+def judged_rows(composite: Told, wordings: Wordings) -> list[tuple[str, ...]]:
+    """Return structure, limit, the figure with the new plan on top, and whether the limit is kept."""
+    candidate = composite.get("candidate")
+    structures = candidate.get("structures") or () if isinstance(candidate, Mapping) else ()
+    return [
+        (
+            str(one["name"]),
+            _limit_words(limit),
+            bounded((limit.get("figures") or {}).get("after"), wordings),
+            wordings.of("judged", str(limit["state"])),
+            str(limit.get("source") or ""),
+        )
+        for one in structures
+        for limit in one.get("limits") or ()
+    ]
+
+
+def _limit_words(limit: Told) -> str:
+    """Return a limit as it is written: metric, bound, quantity and alpha/beta."""
+    most, least = limit.get("at_most"), limit.get("at_least")
+    bound = f"≤{NBSP}{number(most)}" if most is not None else f"≥{NBSP}{number(least or 0.0)}"
+    quantity = str(limit.get("quantity") or "").upper()
+    return f"{limit.get('metric')} {bound} {quantity} (α/β{NBSP}{number(limit.get('alpha_beta_gy') or 0.0)})"
 
 
 def remaining_rows(composite: Told, wordings: Wordings) -> list[tuple[str, ...]]:

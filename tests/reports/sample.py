@@ -397,10 +397,15 @@ def answered(**changes: Any) -> dict[str, Any]:
             "fix_zh": "请找到它。",
         }
     ]
-    body["candidate"] = {
-        "label": "Boost",
-        "structures": [{"name": "SpinalCord", "before": cord["eqd2"], "alone": cord["eqd2"], "after": cord["eqd2"]}],
-    }
+    (figure,) = {"Max[Gy]": {when: cord["eqd2"]["max_gy"] for when in ("before", "alone", "after")}}.items()
+    limits = [
+        {
+            "metric": "D0.1cc[Gy]", "at_most": 50.0, "at_least": None, "quantity": "eqd2", "alpha_beta_gy": 2.0,
+            "source": "HyTEC", "state": "kept", "figures": figure[1],
+        }
+    ]  # fmt: skip
+    rows = [{"name": "SpinalCord", "physical": dict([figure]), "eqd2": dict([figure]), "limits": limits}]
+    body["candidate"] = {"label": "Boost", "structures": rows}
     body["assumptions"] = [{"code": "interpolation"}, {"code": "no-recovery"}]
     body["provenance"] = {
         "software": {"Lastgate": "0.1.0"},
