@@ -49,13 +49,18 @@ def spread(work: Callable[[int, int], int], count: int, *, at_most: int | None =
     at_most
         Largest piece, to bound what a piece needs in memory.
     """
+    return sum(each_piece(work, count, at_most=at_most))
+
+
+def each_piece(work: Callable[[int, int], _R], count: int, *, at_most: int | None = None) -> list[_R]:
+    """Do the same as `spread`, and return what `work` returned, in the order of the pieces."""
     threads = processors()
     step = max(1, -(-count // (threads * _PIECES_EACH)))
     pieces = list(_pieces(count, step if at_most is None else min(step, at_most)))
     if threads == 1 or len(pieces) == 1:
-        return sum(work(start, stop) for start, stop in pieces)
+        return [work(start, stop) for start, stop in pieces]
     with ThreadPoolExecutor(threads) as pool:
-        return sum(pool.map(work, *zip(*pieces, strict=True)))
+        return list(pool.map(work, *zip(*pieces, strict=True)))
 
 
 def _pieces(count: int, step: int) -> Iterator[tuple[int, int]]:

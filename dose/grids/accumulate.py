@@ -14,7 +14,7 @@ import numpy as np
 
 from dose.errors import BadDose, NothingToAdd
 from dose.grids.grid import DoseGrid, Geometry, Mask, Volume
-from dose.grids.sampling import Layers, Source
+from dose.grids.sampling import Layers, Source, add_all
 from dose.grids.transforms import Transform
 
 
@@ -117,17 +117,17 @@ def accumulate(parts: Sequence[Part], onto: Geometry) -> Sum:
         for part in parts
     ]
     layers = Layers.empty(onto, upper=not all(source.covers for source in sources))
-    coverage = []
-    for part, source in zip(parts, sources, strict=True):
-        reached = source.add(layers, part.weight)
-        coverage.append(Coverage(label=part.label, fraction=reached / layers.known.size))
+    reached = add_all(sources, [part.weight for part in parts], layers)
     return Sum(
         geometry=onto,
         lower_gy=layers.lower,
         estimate_gy=layers.lower if layers.estimate is None else layers.estimate,
         upper_gy=layers.lower if layers.upper is None else layers.upper,
         known=layers.known,
-        coverage=tuple(coverage),
+        coverage=tuple(
+            Coverage(label=part.label, fraction=count / layers.known.size)
+            for part, count in zip(parts, reached, strict=True)
+        ),
         outside_gy=sum(part.worst_gy for part in parts),
     )
 

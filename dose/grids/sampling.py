@@ -7,7 +7,7 @@ off with the distance from what is known (`dose.grids.fall_off`). The estimate i
 shown.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -175,15 +175,16 @@ class Source:
 
     def add(self, layers: Layers, weight: float = 1.0) -> int:
         """Add the weighted volume to layers of the target; returns in how many of their voxels it is known."""
-        from dose.compiled import spread
+        return add_all([self], [weight], layers)[0]
 
-        planes, rows, columns = layers.lower.shape
+    def adder(self, layers: Layers, weight: float) -> _Work:
+        """Return what adds the weighted volume to some planes of layers, and returns how many voxels are known."""
         counted = (float(weight), float(weight) * self.worst, FALL_OFF_MM)
         if self._index_map is None:
-            return spread(self._mapped(layers, counted), planes * rows * columns, at_most=_PIECE)
+            return self._mapped(layers, counted)
         if self._axes is None:
-            return spread(self._oblique(self._index_map, layers, counted), planes)
-        return spread(self._aligned(self._index_map, self._axes, layers, counted), planes)
+            return self._oblique(self._index_map, layers, counted)
+        return self._aligned(self._index_map, self._axes, layers, counted)
 
     def _aligned(self, index_map: Affine, axes: tuple[int, int, int], layers: Layers, counted: _Counted) -> _Work:
         from dose.grids.trilinear import add_aligned, positions
@@ -208,7 +209,7 @@ class Source:
 
         def work(start: int, stop: int) -> int:
             planes = (first + start, first + stop, first)
-            return add_oblique(self._values, self._unknown, index_map, spacing_mm, counted, sums, planes)
+            return add_oblique((self._values, self._unknown), index_map, spacing_mm, counted, sums, planes)
 
         return work
 
@@ -218,13 +219,18 @@ class Source:
         spacing_mm = np.array(self._geometry.spacing_mm)
         lower, estimate, upper = (array.reshape(-1) for array in layers.arrays[:3])
         known: Mask = layers.known.reshape(-1)
-        before = layers.first_plane * layers.lower[0].size
+        plane = layers.lower[0].size
+        before = layers.first_plane * plane
 
-        def work(start: int, stop: int) -> int:
+        def piece(start: int, stop: int) -> int:
             index, lost = self._places(before + start, before + stop)
             here = slice(start, stop)
             sums = (lower[here], estimate[here], upper[here], known[here])
             return add_at(self._values, self._unknown, (index, lost), spacing_mm, counted, sums)
+
+        def work(start: int, stop: int) -> int:
+            ends = [*range(start * plane, stop * plane, _PIECE), stop * plane]
+            return sum(piece(*ends[n : n + 2]) for n in range(len(ends) - 1))
 
         return work
 
@@ -240,6 +246,21 @@ class Source:
         if lost.any():
             moving_mm = np.where(lost[:, np.newaxis], self._transform.matrices_alone.to_moving(fixed_mm), moving_mm)
         return self._geometry.to_index(moving_mm), lost
+
+
+def add_all(sources: Sequence[Source], weights: Sequence[float], layers: Layers) -> list[int]:
+    """Add weighted volumes to layers of the target; returns for each in how many voxels it is known.
+
+    All of them are added to a plane before the next: the sums stay near the processor meanwhile.
+    """
+    from dose.compiled import each_piece
+
+    adders = [source.adder(layers, weight) for source, weight in zip(sources, weights, strict=True)]
+
+    def work(start: int, stop: int) -> list[int]:
+        return [add(start, stop) for add in adders]
+
+    return [sum(counts) for counts in zip(*each_piece(work, len(layers.lower), at_most=1), strict=True)]
 
 
 def sample_points(

@@ -22,14 +22,18 @@ SLACK_MM = 0.01
 NO_WEIGHT = 1e-6
 """Weights below this are rounding: a voxel with less does not make a place unknown."""
 
-Positions = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64]]
+Line = npt.NDArray[np.float32]
+Positions = tuple[npt.NDArray[np.uint32], Line, npt.NDArray[np.float64]]
 """Along one axis of the target: lower neighbour, share of the upper one, and distance from the hull in mm."""
 
 Neighbours = tuple[int, float]
 """Lower neighbour and share of the upper one, at one position."""
 
 Sums = tuple[Volume, Volume, Volume, Mask]
-Line = npt.NDArray[np.float32]
+Row = tuple[Line, Line, Line, npt.NDArray[np.bool_]]
+Place = tuple[float, float, float]
+"""Index (i, j, k), with fractions, or a step of one."""
+
 Counted = tuple[float, float, float]
 """Weight; weighted maximum; length of the fall-off in mm."""
 
@@ -37,18 +41,18 @@ Counted = tuple[float, float, float]
 @compiled
 def positions(first: float, step: float, count: int, source_count: int, spacing_mm: float) -> Positions:
     """Return the neighbours of evenly spaced fractional indices on one axis of a source."""
-    low, part, off = np.empty(count, np.int64), np.empty(count, np.float64), np.empty(count, np.float64)
+    low, share, off = np.empty(count, np.uint32), np.empty(count, np.float32), np.empty(count, np.float64)
     for n in range(count):
         at = first + step * n
         inside = min(max(at, 0.0), source_count - 1.0)
-        low[n] = min(int(inside), max(source_count - 2, 0))
-        part[n] = inside - low[n]
+        below = min(int(inside), max(source_count - 2, 0))
+        low[n], share[n] = below, inside - below
         off[n] = abs(at - inside) * spacing_mm
-    return low, part, off
+    return low, share, off
 
 
 @compiled
-def _line(source: Volume, z: Neighbours, y: Neighbours, line: npt.NDArray[np.float64]) -> None:
+def _line(source: Volume, z: Neighbours, y: Neighbours, line: Line) -> None:
     """Interpolate a whole row of a source; the last voxel stands twice, so that each has an upper neighbour."""
     low_z, w = z
     low_y, v = y
@@ -66,27 +70,45 @@ def _line(source: Volume, z: Neighbours, y: Neighbours, line: npt.NDArray[np.flo
 
 
 @compiled
+def _add_known(values: Line, first: int, stop: int, row: Row) -> None:
+    """Add known values to a part of a row: plain loops over neighbours, which the processor does eight at a time."""
+    lower, estimate, upper, _ = row
+    for i in range(first, stop):
+        lower[i] += values[i]
+    if estimate.size > 0:
+        for i in range(first, stop):
+            estimate[i] += values[i]
+    if upper.size > 0:
+        for i in range(first, stop):
+            upper[i] += values[i]
+
+
+@compiled
 def _add_line(
-    line: npt.NDArray[np.float64],
-    gone: npt.NDArray[np.float64],
+    lines: tuple[Line, Line],
     x: Positions,
-    within: bool,
-    aside_mm2: float,
+    part: tuple[int, int],
+    off: tuple[bool, float],
     counted: Counted,
-    sums: tuple[Line, Line, Line, npt.NDArray[np.bool_]],
+    row: Row,
 ) -> int:
-    """Add one row of the target from one interpolated row of the source; `gone` has no length without a mask."""
-    low, part, off_mm = x
+    """Add a part of a row of the target, voxel by voxel, from interpolated rows of the source and of what it lacks.
+
+    `off` says whether the row lies between the outer rows and planes, and how far beside them it is in mm squared.
+    """
+    line, gone = lines
+    low, share, off_mm = x
+    within, aside_mm2 = off
     weight, worst, length_mm = counted
-    lower, estimate, upper, known = sums
+    lower, estimate, upper, known = row
     wide, bounded, masked = estimate.size > 0, upper.size > 0, gone.size > 0
     reached = 0
-    for i in range(len(low)):
+    for i in range(part[0], part[1]):
         at = low[i]
-        value = weight * (line[at] + (line[at + 1] - line[at]) * part[i])
+        value = weight * (line[at] * (1 - share[i]) + line[at + 1] * share[i])
         is_known = within and off_mm[i] <= SLACK_MM
         if masked and is_known:
-            is_known = gone[at] + (gone[at + 1] - gone[at]) * part[i] < NO_WEIGHT
+            is_known = gone[at] * (1 - share[i]) + gone[at + 1] * share[i] < NO_WEIGHT
         if is_known:
             reached += 1
             lower[i] += np.float32(value)
@@ -101,6 +123,19 @@ def _add_line(
 
 
 @compiled
+def _row(sums: Sums, plane: int, j: int) -> Row:
+    """Return one row of each of the sums, empty where there is none."""
+    lower, estimate, upper, known = sums
+    none = lower[plane, j, :0]
+    return (
+        lower[plane, j],
+        estimate[plane, j] if estimate.size > 0 else none,
+        upper[plane, j] if upper.size > 0 else none,
+        known[plane, j],
+    )
+
+
+@compiled
 def add_aligned(
     source: Volume,
     unknown: Volume,
@@ -110,30 +145,35 @@ def add_aligned(
     planes: tuple[int, int, int],
 ) -> int:
     """Add a source whose axes run with the target's (z, y, x); planes are (from, to, that of the first of the sums)."""
-    (z_low, z_part, z_off), (y_low, y_part, y_off), x = axes
-    lower, estimate, upper, known = sums
+    (z_low, z_share, z_off), (y_low, y_share, y_off), x = axes
+    low, share, x_off = x
     begin, end, base = planes
-    wide, bounded, masked = estimate.size > 0, upper.size > 0, unknown.size > 0
-    line = np.zeros(source.shape[2] + 1)
-    gone = np.zeros(source.shape[2] + 1 if masked else 0)
-    none = np.zeros(0, np.float32)
+    weight, wide, masked = np.float32(counted[0]), sums[1].size > 0, unknown.size > 0
+    line, values = np.zeros(source.shape[2] + 1, np.float32), np.zeros(len(low), np.float32)
+    gone = np.zeros(source.shape[2] + 1 if masked else 0, np.float32)
+    inside = np.flatnonzero(x_off <= SLACK_MM)
     reached = 0
     for k in range(begin, end):
         for j in range(len(y_low)):
+            row = _row(sums, k - base, j)
             within = z_off[k] <= SLACK_MM and y_off[j] <= SLACK_MM
             if not within and not wide:
-                known[k - base, j] = False
+                row[3][:] = False
                 continue
-            _line(source, (z_low[k], z_part[k]), (y_low[j], y_part[j]), line)
+            _line(source, (z_low[k], z_share[k]), (y_low[j], y_share[j]), line)
             if masked:
-                _line(unknown, (z_low[k], z_part[k]), (y_low[j], y_part[j]), gone)
-            row = (
-                lower[k - base, j],
-                estimate[k - base, j] if wide else none,
-                upper[k - base, j] if bounded else none,
-                known[k - base, j],
-            )
-            reached += _add_line(line, gone, x, within, z_off[k] ** 2 + y_off[j] ** 2, counted, row)
+                _line(unknown, (z_low[k], z_share[k]), (y_low[j], y_share[j]), gone)
+            first, stop = 0, 0
+            if within and not masked and len(inside) > 0:
+                first, stop = inside[0], inside[-1] + 1
+                for i in range(first, stop):
+                    at = low[i]
+                    values[i] = weight * (line[at] + (line[at + np.uint32(1)] - line[at]) * share[i])
+                _add_known(values, first, stop, row)
+                reached += stop - first
+            off = within, z_off[k] ** 2 + y_off[j] ** 2
+            reached += _add_line((line, gone), x, (0, first), off, counted, row)
+            reached += _add_line((line, gone), x, (stop, len(low)), off, counted, row)
     return reached
 
 
@@ -155,7 +195,9 @@ def _read(source: Volume, x: float, y: float, z: float) -> float:
 
 
 @compiled
-def _nearest(source: Volume, spacing_mm: Line, x: float, y: float, z: float) -> tuple[float, float, float, float]:
+def _nearest(
+    source: Volume, spacing_mm: npt.NDArray[np.float64], x: float, y: float, z: float
+) -> tuple[float, float, float, float]:
     """Return the index on the hull nearest to an index, and how far it is; exactly 0 mm within `SLACK_MM` an axis."""
     in_x = min(max(x, 0.0), source.shape[2] - 1.0)
     in_y = min(max(y, 0.0), source.shape[1] - 1.0)
@@ -167,41 +209,118 @@ def _nearest(source: Volume, spacing_mm: Line, x: float, y: float, z: float) -> 
 
 
 @compiled
+def _between(start: Place, step: Place, source: Volume, count: int) -> tuple[int, int]:
+    """Return from where to where the places of a row have all eight neighbours in the source."""
+    first, last = 0, count - 1
+    for axis in range(3):
+        most = source.shape[2 - axis] - 1
+        if step[axis] != 0.0:
+            ends = -start[axis] / step[axis], (most - start[axis]) / step[axis]
+            first = max(first, int(min(max(min(ends[0], ends[1]), 0.0), count + 0.0)))
+            last = min(last, int(max(min(max(ends[0], ends[1]), count - 1.0), -1.0)))
+    while first <= last and not _has_neighbours(start, step, source, first):
+        first += 1
+    while last >= first and not _has_neighbours(start, step, source, last):
+        last -= 1
+    return first, max(first, last + 1)
+
+
+@compiled
+def _has_neighbours(start: Place, step: Place, source: Volume, n: int) -> bool:
+    x, y, z = start[0] + step[0] * n, start[1] + step[1] * n, start[2] + step[2] * n
+    return 0.0 <= x < source.shape[2] - 1.0 and 0.0 <= y < source.shape[1] - 1.0 and 0.0 <= z < source.shape[0] - 1.0
+
+
+@compiled
+def _read_row(
+    source: Volume, start: Place, step: Place, weight: np.float32, part: tuple[int, int], values: Line
+) -> None:
+    """Interpolate a part of a row all of whose places have eight neighbours."""
+    flat = source.reshape(-1)
+    one, row = np.uint64(1), np.uint64(source.shape[2])
+    plane = np.uint64(source.shape[1] * source.shape[2])
+    for i in range(part[0], part[1]):
+        x, y, z = start[0] + step[0] * i, start[1] + step[1] * i, start[2] + step[2] * i
+        low_x, low_y, low_z = np.int32(x), np.int32(y), np.int32(z)
+        u, v, w = np.float32(x - low_x), np.float32(y - low_y), np.float32(z - low_z)
+        a = np.uint64(low_z) * plane + np.uint64(low_y) * row + np.uint64(low_x)
+        b, c = a + row, a + plane
+        d = c + row
+        near_low = flat[a] + (flat[a + one] - flat[a]) * u
+        near_high = flat[b] + (flat[b + one] - flat[b]) * u
+        far_low = flat[c] + (flat[c + one] - flat[c]) * u
+        far_high = flat[d] + (flat[d + one] - flat[d]) * u
+        near, far = near_low + (near_high - near_low) * v, far_low + (far_high - far_low) * v
+        values[i] = weight * (near + (far - near) * w)
+
+
+@compiled
+def _add_places(
+    volumes: tuple[Volume, Volume],
+    line: tuple[Place, Place, tuple[int, int]],
+    spacing_mm: npt.NDArray[np.float64],
+    counted: Counted,
+    row: Row,
+) -> int:
+    """Add a part of a row of the target, voxel by voxel, at places a step apart."""
+    source, unknown = volumes
+    start, step, part = line
+    weight, worst, length_mm = counted
+    lower, estimate, upper, known = row
+    masked, wide, bounded = unknown.size > 0, estimate.size > 0, upper.size > 0
+    reached = 0
+    for i in range(part[0], part[1]):
+        x, y, z, off_mm = _nearest(
+            source, spacing_mm, start[0] + step[0] * i, start[1] + step[1] * i, start[2] + step[2] * i
+        )
+        is_known = off_mm == 0.0 and not (masked and _read(unknown, x, y, z) >= NO_WEIGHT)
+        value = weight * _read(source, x, y, z) if is_known or wide else 0.0
+        if is_known:
+            reached += 1
+            lower[i] += np.float32(value)
+        else:
+            known[i] = False
+            value = min(value * exp(-off_mm / length_mm), worst)
+        if wide:
+            estimate[i] += np.float32(value)
+        if bounded:
+            upper[i] += np.float32(value if is_known else worst)
+    return reached
+
+
+@compiled
 def add_oblique(
-    source: Volume,
-    unknown: Volume,
+    volumes: tuple[Volume, Volume],
     index_map: Affine,
-    spacing_mm: Line,
+    spacing_mm: npt.NDArray[np.float64],
     counted: Counted,
     sums: Sums,
     planes: tuple[int, int, int],
 ) -> int:
-    """Add a source through any affine map of target indices ``(i, j, k)`` to source indices."""
-    weight, worst, length_mm = counted
-    lower, estimate, upper, known = sums
+    """Add a source, and what it lacks, through any affine map of target indices ``(i, j, k)`` to source indices."""
+    source, unknown = volumes
     begin, end, base = planes
-    masked, wide, bounded = unknown.size > 0, estimate.size > 0, upper.size > 0
+    _, rows, columns = sums[0].shape
+    m, weight = index_map, np.float32(counted[0])
+    values = np.zeros(columns, np.float32)
+    step = m[0, 0], m[1, 0], m[2, 0]
     reached = 0
-    m = index_map
     for k in range(begin, end):
-        for j in range(lower.shape[1]):
-            x0 = m[0, 1] * j + (m[0, 2] * k + m[0, 3])
-            y0 = m[1, 1] * j + (m[1, 2] * k + m[1, 3])
-            z0 = m[2, 1] * j + (m[2, 2] * k + m[2, 3])
-            for i in range(lower.shape[2]):
-                x, y, z, off_mm = _nearest(source, spacing_mm, x0 + m[0, 0] * i, y0 + m[1, 0] * i, z0 + m[2, 0] * i)
-                is_known = off_mm == 0.0 and not (masked and _read(unknown, x, y, z) >= NO_WEIGHT)
-                value = weight * _read(source, x, y, z) if is_known or wide else 0.0
-                if is_known:
-                    reached += 1
-                    lower[k - base, j, i] += np.float32(value)
-                else:
-                    known[k - base, j, i] = False
-                    value = min(value * exp(-off_mm / length_mm), worst)
-                if wide:
-                    estimate[k - base, j, i] += np.float32(value)
-                if bounded:
-                    upper[k - base, j, i] += np.float32(value if is_known else worst)
+        for j in range(rows):
+            start = (
+                m[0, 1] * j + (m[0, 2] * k + m[0, 3]),
+                m[1, 1] * j + (m[1, 2] * k + m[1, 3]),
+                m[2, 1] * j + (m[2, 2] * k + m[2, 3]),
+            )
+            row = _row(sums, k - base, j)
+            first, stop = 0, 0
+            if unknown.size == 0:
+                first, stop = _between(start, step, source, columns)
+                _read_row(source, start, step, weight, (first, stop), values)
+                _add_known(values, first, stop, row)
+                reached += stop - first
+            reached += _add_places(volumes, (start, step, (0, first)), spacing_mm, counted, row)
+            reached += _add_places(volumes, (start, step, (stop, columns)), spacing_mm, counted, row)
     return reached
 
 
@@ -210,7 +329,7 @@ def add_at(
     source: Volume,
     unknown: Volume,
     places: tuple[Points, Mask],
-    spacing_mm: Line,
+    spacing_mm: npt.NDArray[np.float64],
     counted: Counted,
     sums: tuple[Line, Line, Line, Mask],
 ) -> int:
@@ -239,7 +358,7 @@ def add_at(
 
 @compiled
 def read_at(
-    source: Volume, unknown: Volume, places: tuple[Points, Mask], spacing_mm: Line
+    source: Volume, unknown: Volume, places: tuple[Points, Mask], spacing_mm: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], Mask]:
     """Return the values at given indices ``[n, 3]`` = (i, j, k), 0 where unknown, and where they are known."""
     index, lost = places
