@@ -56,7 +56,9 @@ def composed(
     """Compose the dose of a patient and answer what is asked of it."""
     asked = questions or Questions()
     open_links = tuple(others_of(record.key, proposals_about(house, record.key)))
-    composite = compose(record, house.reader, onto=onto, as_planned=as_planned, open_links=open_links)
+    composite = compose(
+        record, house.reader, onto=onto, as_planned=as_planned, open_links=open_links, derived=house.derived
+    )
     answer = composite_answer(composite, house.reader, as_of=as_of)
     if as_planned:
         answer["warnings"].insert(0, "As planned: every plan is taken as if it had been delivered as planned.")

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archive.derived import DerivedFiles
 from archive.desk.accounts import Accounts
 from archive.desk.corrections import CorrectionsDesk
 from archive.desk.desk import Desk
@@ -153,6 +154,11 @@ class House:
     def evidence(self) -> EvidenceStore:
         """What was found out about planned doses."""
         return EvidenceStore(self.stores.work)
+
+    @cached_property
+    def derived(self) -> DerivedFiles:
+        """Results of ours, by their digest."""
+        return DerivedFiles(self.stores.work)
 
     @property
     def _rule_store(self) -> RuleStore:

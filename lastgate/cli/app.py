@@ -18,6 +18,7 @@ from lastgate.cli import (
     keeping,
     paper,
     people,
+    registrations,
     retention,
     sends,
 )
@@ -38,6 +39,7 @@ for module in (
     desk,
     gate,
     dose,
+    registrations,
     paper,
     keeping,
     journal,

@@ -59,7 +59,9 @@ def dvh(
 
     with house() as opened:
         key, found = opened.dossier(dossier)
-        composed = compose(opened.desk.record(key), opened.reader, only=found, as_planned=as_planned)
+        composed = compose(
+            opened.desk.record(key), opened.reader, only=found, as_planned=as_planned, derived=opened.derived
+        )
         body = dvh_answer(composed, opened.reader, basis="planned" if as_planned else "delivered")
     if output is not None:
         _write_csv(body, output)
