@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy as np
 
 from archive.assembly.delivery import parse_date
-from archive.model import Dossier
 from courses.exposures import Gathered
 from courses.summing import physical_sum
 from dose.grids.accumulate import Sum
@@ -54,6 +53,15 @@ class OverlapRules:
     smallest_overlap_cc: float
     organ_eqd2_gy: float
     concern_percent: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Treated:
+    """When a course was treated: DA of its first and last fraction, empty where nobody knows."""
+
+    dossier_id: str
+    first: str
+    last: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +162,7 @@ def irradiated(gathered: Gathered, rules: OverlapRules) -> dict[str, Irradiated]
 
 
 def overlaps(
-    dossiers: Sequence[Dossier],
+    courses: Sequence[Treated],
     volumes: Mapping[str, Irradiated],
     organs: Sequence[OrganShare],
     rules: OverlapRules,
@@ -168,12 +176,12 @@ def overlaps(
     missing
         Courses of which a dose is missing altogether: what they irradiated can't be told.
     """
-    ordered = sorted(dossiers, key=lambda one: (one.first_fraction or one.last_fraction, one.id))
+    ordered = sorted(courses, key=lambda one: (one.first or one.last, one.dossier_id))
     return tuple(
-        _pair(earlier, later, volumes, organs, rules, is_open=bool(missing & {earlier.id, later.id}))
+        _pair(earlier, later, volumes, organs, rules, is_open=bool(missing & {earlier.dossier_id, later.dossier_id}))
         for n, later in enumerate(ordered)
         for earlier in ordered[:n]
-        if {earlier.id, later.id} <= volumes.keys() | missing
+        if {earlier.dossier_id, later.dossier_id} <= volumes.keys() | missing
     )
 
 
@@ -194,30 +202,30 @@ def class_of_course(dossier_id: str, found: Sequence[Overlap]) -> OverlapClass |
 
 
 def _pair(
-    earlier: Dossier,
-    later: Dossier,
+    earlier: Treated,
+    later: Treated,
     volumes: Mapping[str, Irradiated],
     organs: Sequence[OrganShare],
     rules: OverlapRules,
     *,
     is_open: bool,
 ) -> Overlap:
-    one, other = volumes.get(earlier.id), volumes.get(later.id)
+    one, other = volumes.get(earlier.dossier_id), volumes.get(later.dossier_id)
     lo = estimate = hi = 0.0
     if one and other:
         cc = one.geometry.voxel_cc
         lo = float(np.count_nonzero(one.certain & other.certain)) * cc
         estimate = float(np.count_nonzero(one.probable & other.probable)) * cc
         hi = float(np.count_nonzero(one.possible & other.possible)) * cc
-    pair = frozenset({earlier.id, later.id})
+    pair = frozenset({earlier.dossier_id, later.dossier_id})
     likely, names = _class(estimate, pair, organs, rules)
     found = likely
     if lo < rules.smallest_overlap_cc and (is_open or hi >= rules.smallest_overlap_cc):
         found = OverlapClass.UNKNOWN
     return Overlap(
-        earlier=earlier.id,
-        later=later.id,
-        interval_days=_days(parse_date(earlier.last_fraction), parse_date(later.first_fraction)),
+        earlier=earlier.dossier_id,
+        later=later.dossier_id,
+        interval_days=_days(parse_date(earlier.last), parse_date(later.first)),
         found=found,
         likely=likely,
         lo_cc=lo,

@@ -170,7 +170,8 @@ def search_radius(
 
     def largest(radius_mm: float, *, is_restricted: bool) -> float:
         among = inside if is_restricted else None
-        return float(sum(cells.read(largest_within(dose, spacing, radius_mm, among=among)) for dose in doses).max())
+        found = [cells.read(largest_within(dose, spacing, radius_mm, among=among)) for dose in doses]
+        return float(np.sum(found, axis=0).max())
 
     return SearchRadius(
         found=tuple(
@@ -181,7 +182,7 @@ def search_radius(
             )
             for radius in (0.0, *RADII_MM)
         ),
-        sum_of_maxima_gy=float(sum(cells.read(dose).max() for dose in doses)),
+        sum_of_maxima_gy=sum(float(cells.read(dose).max()) for dose in doses),
     )
 
 
