@@ -8,7 +8,7 @@ import pytest
 
 import courses
 import lastgate.composing
-from reports.composite import translated
+from reports.composite_notes import translated
 from reports.wording import load_words
 
 ROOM = Path(courses.__path__[0])
