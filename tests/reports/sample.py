@@ -397,7 +397,7 @@ def answered(**changes: Any) -> dict[str, Any]:
             "fix_zh": "请找到它。",
         }
     ]
-    (figure,) = {"Max[Gy]": {when: cord["eqd2"]["max_gy"] for when in ("before", "alone", "after")}}.items()
+    (figure,) = {"Max[Gy]": dict.fromkeys(("before", "alone", "after"), cord["eqd2"]["max_gy"])}.items()
     limits = [
         {
             "metric": "D0.1cc[Gy]", "at_most": 50.0, "at_least": None, "quantity": "eqd2", "alpha_beta_gy": 2.0,
