@@ -1,0 +1,237 @@
+"""What remains for the next course, organ by organ, under a set of limits: rows of the answer of a composite.
+
+Each limit is evaluated in its own terms: all courses in its quantity, with its alpha/beta, in its metric.
+Beside the plain row stands one for each rule of recovery that was asked for, and none is ever applied by itself. A rule
+that forgets takes a part of the dose given off, voxel by voxel and course by course; one that scales limits leaves all
+dose and raises the limit. LQ-L has no row: it never clears a limit.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from courses.biology import Biology, forgotten_by_course, intervals, recovery_models, standard_name
+from courses.exposures import Gathered
+from courses.summing import Samples, eqd2_sum, sample_parts
+from dose.biology.limits import Limit
+from dose.biology.recovery import LimitScaling, RecoveryModel
+from dose.biology.remaining import Given, Range, Remaining, remaining
+from dose.errors import DoseError
+from dose.grids.grid import Geometry
+from dose.shapes.dvh import Figure, dvh
+from dose.shapes.structures import Structure
+
+Json = dict[str, Any]
+
+MARGIN_MM = 12.0
+"""Around a structure so much is summed: it ends half a slice beyond its contours, and cells lie between voxels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Asked:
+    """What is asked about the next course.
+
+    Parameters
+    ----------
+    fractions
+        Of the next course.
+    limits
+        Name of the set; the standard one if empty.
+    recovery
+        Names of rules to show beside.
+    as_of
+        First day of the next course; None where it is not known: then nothing recovers.
+    has_gap
+        Whether a dose is missing that nothing bounds.
+    slice_mm
+        Distance of the image slices.
+    """
+
+    fractions: int
+    limits: str = ""
+    recovery: tuple[str, ...] = ()
+    as_of: date | None = None
+    has_gap: bool = False
+    slice_mm: float | None = None
+
+
+def remaining_rows(gathered: Gathered, structures: Sequence[Structure], asked: Asked, biology: Biology) -> list[Json]:
+    """Return a row for each limit of each structure, inactive ones named without figures.
+
+    Raises
+    ------
+    BadTable
+        There is no such set of limits, or no such rule of recovery.
+    """
+    limits = biology.limits.named(asked.limits)
+    models = recovery_models(biology.recovery, asked.recovery)
+    scalings = [biology.recovery.scalings[name] for name in asked.recovery if name in biology.recovery.scalings]
+    months = intervals(gathered, asked.as_of)
+    rows: list[Json] = []
+    for structure in structures:
+        found = limits.of(standard_name(structure.name))
+        if not found:
+            continue
+        organ = _Organ(gathered, structure, asked, biology, months)
+        rows += [_row(organ, limit, models, scalings) for limit in found]
+    return rows
+
+
+class _Organ:
+    """One structure, read once and summed for each limit and rule."""
+
+    def __init__(
+        self,
+        gathered: Gathered,
+        structure: Structure,
+        asked: Asked,
+        biology: Biology,
+        months: Mapping[str, float | None],
+    ) -> None:
+        self.structure, self.asked, self.months = structure, asked, months
+        self.tissue = biology.tissues.of(standard_name(structure.name))
+        self._gathered = gathered
+        self._read: Samples | None = None
+
+    @property
+    def interval_months(self) -> float | None:
+        """Months since the last fraction of the course treated last; None where a date is missing."""
+        passed = list(self.months.values())
+        return None if None in passed else min((one for one in passed if one is not None), default=None)
+
+    def given(self, limit: Limit, forgotten: Mapping[str, float] | None = None) -> Given:
+        """Return the metric of a limit for all courses before, and for the one that gave most."""
+        figure = self._figure(limit, forgotten)
+        scale, is_open = limit.per_eqd2 if limit.at_least is None else 1.0, self.asked.has_gap
+        estimate = figure.value if figure.value is not None else figure.estimate
+        if limit.at_least is not None:
+            lo = 0.0 if is_open else figure.lo
+            return Given(estimate=None if is_open else estimate, lo=lo, hi=figure.hi, months=self.interval_months)
+        return Given(
+            estimate=None if estimate is None or is_open else estimate * scale,
+            lo=figure.lo * scale,
+            hi=None if is_open else figure.hi * scale,
+            largest_course=self._largest_course(limit),
+            months=self.interval_months,
+        )
+
+    def _largest_course(self, limit: Limit) -> float | None:
+        if limit.each_course_gy is None or self.asked.has_gap:
+            return None
+        return max((self._figure(limit, None, only=course).hi for course in self.months), default=0.0) * limit.per_eqd2
+
+    def _figure(self, limit: Limit, forgotten: Mapping[str, float] | None, *, only: str = "") -> Figure:
+        total = eqd2_sum(self._gathered, limit.tissue, forgotten=forgotten, only=only, samples=self._samples())
+        found = dvh(
+            self.structure,
+            total.grid,
+            upper_gy=total.upper_gy,
+            estimate_gy=total.estimate_gy,
+            outside_gy=total.outside_gy,
+            slice_mm=self.asked.slice_mm,
+        )
+        return limit.metric.of(found)
+
+    def _samples(self) -> Samples:
+        if self._read is None:
+            self._read = sample_parts(self._gathered, around(self.structure, self._gathered.geometry))
+        return self._read
+
+
+def around(structure: Structure, geometry: Geometry) -> Geometry:
+    """Return the part of a grid that holds a structure and a margin; where it ends the sum's own bounds go on."""
+    points = np.concatenate([contour.points_mm for contour in structure.contours])
+    index = geometry.to_index(points)
+    margin = np.ceil(MARGIN_MM / np.asarray(geometry.spacing_mm))
+    last = np.asarray(geometry.shape[::-1]) - 1
+    first = np.clip(np.floor(index.min(axis=0)) - margin, 0, last).astype(int)
+    beyond = np.clip(np.ceil(index.max(axis=0)) + margin, first, last).astype(int)
+    affine = geometry.affine.copy()
+    affine[:3, 3] = geometry.to_points([first])[0]
+    columns, rows, planes = (int(count) for count in beyond - first + 1)
+    return Geometry(shape=(planes, rows, columns), affine=affine)
+
+
+def _row(organ: _Organ, limit: Limit, models: Sequence[RecoveryModel], scalings: Sequence[LimitScaling]) -> Json:
+    row: Json = {
+        "structure": organ.structure.name,
+        "limit": limit.name,
+        "limit_set": limit.set_name,
+        "metric": str(limit.metric),
+        "quantity": limit.quantity,
+        "limit_gy": limit.at_most,
+        "at_least_cc": limit.at_least,
+        "alpha_beta_gy": limit.alpha_beta_gy,
+        "model": "LQ",
+        "source": str(limit.source),
+        "note": limit.note or None,
+        "active": limit.is_active,
+        "fractions": organ.asked.fractions,
+        "interval_months": organ.interval_months and round(organ.interval_months, 2),
+        "reason": None,
+        "alternatives": [],
+    }
+    if not limit.is_active:
+        told = remaining(limit, Given(estimate=None, lo=0.0, hi=None), organ.asked.fractions)
+        return {**row, "reason": " ".join(told.reasons)}
+    try:
+        return {**row, "alternatives": list(_alternatives(organ, limit, models, scalings))}
+    except DoseError as error:
+        return {**row, "reason": f"The structure has no histogram: {error}"}
+
+
+def _alternatives(
+    organ: _Organ, limit: Limit, models: Sequence[RecoveryModel], scalings: Sequence[LimitScaling]
+) -> list[Json]:
+    name, plain, count = standard_name(organ.structure.name), organ.given(limit), organ.asked.fractions
+    found = [_told(remaining(limit, plain, count), plain, rule=None, kind="none", source="")]
+    for model in models:
+        if model.is_for(name, organ.tissue.kind):
+            gone = forgotten_by_course(model, organ.structure.name, organ.tissue, organ.months)
+            given = organ.given(limit, gone)
+            told = _told(remaining(limit, given, count), given, model.title, "forgets", str(model.source))
+            found.append({**told, "forgotten": gone})
+    for scaling in scalings:
+        if scaling.is_for(name) and limit.at_least is None:
+            factor = scaling.factor(organ.interval_months, name)
+            told = _told(
+                remaining(limit, plain, count, factor=factor), plain, scaling.title, "scales-limit", str(scaling.source)
+            )
+            found.append({**told, "factor": factor})
+    return found
+
+
+def _told(one: Remaining, given: Given, rule: str | None, kind: str, source: str) -> Json:
+    unit, what = ("cc", "spared") if one.limit.at_least is not None else ("gy", "used")
+    quantity = "_eqd2" if unit == "gy" and one.limit.quantity == "EQD2" else ""
+    used: Json | None = {"value": None, "lo": round(given.lo, 4), "hi": None, "estimate": None}
+    if given.hi is not None:
+        used = _figure(Range(estimate=given.estimate, lo=given.lo, hi=given.hi))
+    return {
+        "recovery": rule,
+        "kind": kind,
+        "source": source or None,
+        "state": one.state,
+        "limit": round(one.limit_value, 4),
+        "at_most": one.is_at_most,
+        "reasons": list(one.reasons),
+        f"{what}{quantity}_{unit}": used,
+        f"remaining{quantity}_{unit}": _figure(one.left),
+        "remaining_physical_gy": _figure(one.physical_gy),
+    }
+
+
+_SAME = 1e-6
+
+
+def _figure(told: Range | None) -> Json | None:
+    """Return a figure with its bounds; the value is null where they differ."""
+    if told is None:
+        return None
+    value = (told.lo + told.hi) / 2 if told.hi - told.lo <= _SAME * max(1.0, told.hi) else None
+    estimate = value if told.estimate is None else min(max(told.estimate, told.lo), told.hi)
+    figures = {"value": value, "lo": told.lo, "hi": told.hi, "estimate": estimate}
+    return {name: None if one is None else round(one, 4) for name, one in figures.items()}
