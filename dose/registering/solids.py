@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt, map_coordinates
 
 from dose.errors import BadStructure, ContoursNotPlanar
-from dose.grids.grid import Points
+from dose.grids.grid import Geometry, Mask, Points
 from dose.shapes.raster import Raster, coverage, scan
 from dose.shapes.structures import Structure
 
@@ -110,3 +110,10 @@ def _depth(polygons: list[npt.NDArray[np.float64]], raster: Raster) -> npt.NDArr
     rim = (cover > 0) & (cover < 1)
     depth: npt.NDArray[np.float32] = (np.where(rim, cover - 0.5, far) * raster.pixel[0]).astype(np.float32)
     return depth
+
+
+def filled(solid: Solid, geometry: Geometry) -> Mask:
+    """Return the voxels of a grid whose centre lies within a structure."""
+    index = np.indices(geometry.shape).reshape(3, -1)[::-1].T
+    marked: Mask = solid.depth_mm(geometry.to_points(index)).reshape(geometry.shape) > 0
+    return marked

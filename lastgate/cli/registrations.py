@@ -1,10 +1,22 @@
 """Registrations: what joins which images, how good it is, and what physicists say of it."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lastgate.cli.console import AsUser, JsonFlag, PasswordFile, Reason, account, house, print_json, print_table, say
+from lastgate.cli.console import (
+    AsUser,
+    JsonFlag,
+    PasswordFile,
+    Reason,
+    account,
+    err,
+    house,
+    print_json,
+    print_table,
+    say,
+)
 
 PatientName = Annotated[str, typer.Argument(help="Patient ID, ISSUER/ID, or a dossier.", metavar="PATIENT")]
 
@@ -13,6 +25,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(registrations)
     app.command("judge-registration")(judge_registration)
+    app.command("register")(register_images)
 
 
 def registrations(patient: PatientName, as_json: JsonFlag = False) -> None:
@@ -80,3 +93,37 @@ def judge_registration(
         verdict = "approved" if is_approved else "rejected"
         act = judge(opened, record, uid, verdict=verdict, reason=reason, invalid=invalid or [], account=user)
         say(f"{act.verdict.capitalize()}: {act.uid}")
+
+
+def register_images(
+    patient: PatientName,
+    moving: Annotated[str, typer.Option(help="Image that is brought: series UID, or a dossier.")],
+    fixed: Annotated[str, typer.Option(help="Image it is brought onto: series UID, or a dossier.")],
+    as_user: AsUser,
+    deformable: Annotated[bool, typer.Option("--deformable", help="Bend it too, after the rigid step.")] = False,
+    around: Annotated[str, typer.Option(help="Match a structure of the fixed image, not bone.")] = "",
+    landmarks: Annotated[Path | None, typer.Option(help="CSV of pairs of places to measure the result by.")] = None,
+    password_file: PasswordFile = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Register two CT of a patient and measure the result: a draft until a physicist judges it."""
+    from dose.registering.quality import read_landmarks
+    from lastgate.registering import Wish, register_series
+
+    pairs = read_landmarks(landmarks.read_text("utf-8")) if landmarks else None
+    wish = Wish(moving=moving, fixed=fixed, is_deformable=deformable, around=around, landmarks=pairs)
+    with house() as opened:
+        user = account(opened, as_user, password_file)
+        with err.status("Reading the images ...") as status:
+            record = opened.patient(patient)
+            body = register_series(opened, record, wish, account=user, tell=lambda what: status.update(f"{what} ..."))
+    if as_json:
+        print_json(body)
+        return
+    say(f"Registration {body['uid']}: {body['method']}")
+    rows = [
+        (one["measure"], "" if one["value"] is None else f"{one['value']:.2f}", one["limit"], one["verdict"])
+        for one in body["verdicts"]
+    ]
+    print_table("Quality", ("Measure", "Value", "Limit", "Verdict"), rows)
+    say("It is a draft: look at both images, then lastgate judge-registration.")
