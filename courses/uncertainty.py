@@ -51,7 +51,7 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """How much a figure changes: at least (not above 0) and at most (not below 0), and by which members."""
+    """How much a figure changes: at least (not above 0) and at most (not below 0), and by which ``source: member``."""
 
     down: float = 0.0
     up: float = 0.0
@@ -303,7 +303,7 @@ def _ranges(
         ranges: dict[str, Range] = {}
         for one, change in tried:
             ranges[one.source] = ranges.get(one.source, Range()).and_also(_range(change[name], _who(one)))
-        ranges[GRID] = _range(grid[name], "finer grid")
+        ranges[GRID] = _range(grid[name], f"{GRID}: finer grid")
         by_source[name] = ranges
         joint[name] = _joint(composer, quantity, name, tried, ranges)
     return by_source, joint
@@ -348,4 +348,6 @@ def _range(change: float, who: str) -> Range:
 
 
 def _who(member: Member) -> str:
-    return f"{member.course[:8]} {member.words}" if member.course else member.words
+    """Return the source of a member, and after a colon what it changes."""
+    words = f"{member.course[:8]} {member.words}" if member.course else member.words
+    return f"{member.source}: {words}"
