@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from archive.headers import InstanceKind
 from archive.model import Held
+from archive.uids import is_own
 from courses.composite import Composite
 from courses.questions import Questions
 
@@ -65,7 +66,8 @@ def _instances(composite: Composite) -> Iterator[Json]:
             doses = [held for held in share.plan.doses if held.uid in share.plan.chosen_dose_uids]
             plan = [share.plan.held] if share.plan.held else []
             found |= {held.uid: held for held in (*doses, *plan)}
-    found |= {held.uid: held for held in composite.onto.instances if held.kind is InstanceKind.STRUCTURES}
+    drawn = (held for held in composite.onto.instances if held.kind is InstanceKind.STRUCTURES)
+    found |= {held.uid: held for held in drawn if not is_own(held.uid)}
     found |= {held.uid: held for held in _everything(composite) if held.uid in used}
     for held in sorted(found.values(), key=lambda one: (one.kind.value, one.uid)):
         yield {"role": held.kind.value, "uid": held.uid, "sha256": held.receipt.file_sha256}

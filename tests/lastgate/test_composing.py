@@ -1,17 +1,23 @@
 """What `composite -o` writes: the objects say what they are, and no two contents share a UID."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import pytest
+import SimpleITK as sitk  # noqa: N813 - as everybody calls it
 from pydicom import Dataset, dcmread
 from pydicom.uid import RTIonPlanStorage
 
 from archive.uids import is_own
 from courses.composite import compose
+from courses.questions import Questions
 from dose.shapes.planes import Orientation
-from lastgate.composing import compose_patient
+from lastgate.composed_objects import Making
+from lastgate.composing import compose_patient, composed
+from lastgate.effect_objects import write_effects
 from lastgate.pictures import in_language, isodose_picture
 from lastgate.reception import take_in
 from lastgate.sample import Department, SamplePatient
@@ -139,6 +145,40 @@ def test_files_when_no_dose_is_certain_then_there_is_no_picture_but_a_report(dou
     assert (tmp_path / "composite-en.pdf").read_bytes().startswith(b"%PDF")
     # without a session the day of the newest plan stands for the sum
     assert (answer["as_of"], dose.InstanceCreationDate) == (None, "20260903")
+
+
+def test_effects_when_written_then_each_holds_one_alpha_beta_and_the_background_is_worth_the_same(
+    lung: House, tmp_path: Path
+) -> None:
+    questions = Questions(fractions=5, has_ensemble=False)
+    made = composed(lung, lung.patient("SAMPLE-0001"), questions=questions)
+    structures = [{"name": name, "alpha_beta_gy": 2.0, "eqd2": {}} for name in ("SpinalCord", "Brainstem")]
+    structures.append({"name": "Heart", "alpha_beta_gy": 3.0, "eqd2": {}})
+    answer = {**made.answer, "structures": structures}
+    write_effects(Making(house=lung, composite=made.composite, answer=answer, folder=tmp_path, questions=questions))
+
+    told = answer["files"]["rtdose_eqd2"]
+    assert [(one["alpha_beta_gy"], one["structures"]) for one in told] == [
+        (2.0, ["SpinalCord", "Brainstem"]), (3.0, ["Heart"]),
+    ]  # fmt: skip
+    eqd2, background = (dcmread(answer["files"][what][0]["path"]) for what in ("rtdose_eqd2", "rtdose_background"))
+    assert (eqd2.DoseType, eqd2.DoseUnits, eqd2.DoseSummationType) == ("EFFECTIVE", "GY", "MULTI_PLAN")
+    assert eqd2.DoseComment == "EQD2, LQ, a/b 2 Gy, no recovery, draft"
+    assert background.DoseComment == "Background in 5 fx, LQ, a/b 2 Gy, draft"
+    assert eqd2.SOPInstanceUID != background.SOPInstanceUID
+    effect, worth = (one.pixel_array * float(one.DoseGridScaling) for one in (eqd2, background))
+    # EQD2 of D in n fractions: D (D / n + a/b) / (2 + a/b)
+    assert worth * (worth / 5 + 2) / 4 == pytest.approx(effect, abs=1e-3)
+    image = sitk.ReadImage(answer["files"]["rtdose_eqd2"][0]["path"])
+    assert image.GetSize() == effect.shape[::-1]
+
+
+@pytest.mark.skipif(which("dciodvfy") is None, reason="dciodvfy of dicom3tools is not here")
+def test_objects_when_checked_by_dciodvfy_then_there_is_no_error(lung: House, tmp_path: Path) -> None:
+    _written(lung, "SAMPLE-0001", tmp_path)
+    for name in ("composite-dose.dcm", "dose-unknown.dcm"):
+        told = subprocess.run(["dciodvfy", tmp_path / name], capture_output=True, text=True, check=False)
+        assert [line for line in told.stderr.splitlines() if line.startswith("Error")] == []
 
 
 def test_composite_when_asked_for_then_the_journal_tells_it(lung: House) -> None:
