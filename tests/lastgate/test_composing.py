@@ -152,7 +152,9 @@ def test_effects_when_written_then_each_holds_one_alpha_beta_and_the_background_
 ) -> None:
     questions = Questions(fractions=5, has_ensemble=False)
     made = composed(lung, lung.patient("SAMPLE-0001"), questions=questions)
-    structures = [{"name": name, "alpha_beta_gy": 2.0, "eqd2": {}} for name in ("SpinalCord", "Brainstem")]
+    structures: list[dict[str, Any]] = [
+        {"name": name, "alpha_beta_gy": 2.0, "eqd2": {}} for name in ("SpinalCord", "Brainstem")
+    ]
     structures.append({"name": "Heart", "alpha_beta_gy": 3.0, "eqd2": {}})
     answer = {**made.answer, "structures": structures}
     write_effects(Making(house=lung, composite=made.composite, answer=answer, folder=tmp_path, questions=questions))
@@ -170,7 +172,7 @@ def test_effects_when_written_then_each_holds_one_alpha_beta_and_the_background_
     # EQD2 of D in n fractions: D (D / n + a/b) / (2 + a/b)
     assert worth * (worth / 5 + 2) / 4 == pytest.approx(effect, abs=1e-3)
     image = sitk.ReadImage(answer["files"]["rtdose_eqd2"][0]["path"])
-    assert image.GetSize() == effect.shape[::-1]
+    assert sitk.GetArrayFromImage(image).shape == effect.shape
 
 
 @pytest.mark.skipif(which("dciodvfy") is None, reason="dciodvfy of dicom3tools is not here")
