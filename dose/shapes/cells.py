@@ -22,6 +22,9 @@ NO_WEIGHT = 1e-6
 SHARED, LOWER, UPPER, ESTIMATE = range(4)
 """Rows of the totals: what all curves share, and what each has besides where the dose is unknown."""
 
+VOLUME, UNKNOWN = 4, 5
+"""Where in the sums, after the four dose integrals."""
+
 
 class Doses(NamedTuple):
     """Dose on a grid ``[n, v, u]``; volumes that are not there are empty."""
@@ -44,20 +47,19 @@ class Places(NamedTuple):
 class Totals(NamedTuple):
     """What is added up.
 
-    ``bends`` holds second derivatives of the cumulative volumes, mm3 per bin, ``[4, bins + 2]``; ``dose_mm3`` the dose
-    integrals ``[4]``; ``extremes`` least and largest dose of lower, upper and estimate ``[3, 2]``; ``volume_mm3`` all
-    and unknown ``[2]``.
+    ``bends`` holds second derivatives of the cumulative volumes, mm3 per bin, ``[4, bins + 2]``; ``sums`` the dose
+    integrals, Gy mm3, the volume and the unknown volume, mm3, ``[6]``; ``extremes`` least and largest dose of lower,
+    upper and estimate ``[3, 2]``.
     """
 
     bends: _Floats
-    dose_mm3: _Floats
+    sums: _Floats
     extremes: _Floats
-    volume_mm3: _Floats
     bin_gy: float
 
 
-Sample = tuple[float, float, float, float, bool]
-"""Lower and upper dose, estimate, change of the lower one from the plane below to the plane above, known."""
+Sample = tuple[float, float, float, bool]
+"""Lower and upper dose, estimate, known."""
 
 
 @compiled
@@ -84,43 +86,49 @@ def _is_known(known: Mask, at: tuple[int, int, int], share: tuple[float, float, 
 
 
 @compiled
-def _sample(doses: Doses, at: tuple[int, int, int], share: tuple[float, float, float], off_mm: float) -> Sample:
+def _sample(
+    volumes: tuple[Volume, Volume, Volume],
+    known_at: Mask,
+    outside_gy: float,
+    at: tuple[int, int, int],
+    share: tuple[float, float, float],
+    off_mm: float,
+) -> Sample:
     """Dose at a place: the voxels below it, shares of those above, and how far it lies outside the hull."""
+    lower_gy, upper_gy, estimate_gy = volumes
     plane, row, column = at
     z, v, u = share
-    above = min(plane + 1, doses.lower.shape[0] - 1)
-    first = _at(doses.lower, plane, row, column, v, u)
-    change = _at(doses.lower, above, row, column, v, u) - first
-    lower = first + z * change
+    above = min(plane + 1, lower_gy.shape[0] - 1)
+    lower = _at(lower_gy, plane, row, column, v, u) * (1 - z) + _at(lower_gy, above, row, column, v, u) * z
     upper, estimate, known = lower, lower, off_mm == 0.0
-    if doses.upper.size:
-        upper = _at(doses.upper, plane, row, column, v, u) * (1 - z) + _at(doses.upper, above, row, column, v, u) * z
-    if known and doses.known.size:
-        known = _is_known(doses.known, at, share)
-    if doses.estimate.size:
-        estimate = _at(doses.estimate, plane, row, column, v, u) * (1 - z)
-        estimate += _at(doses.estimate, above, row, column, v, u) * z
+    if upper_gy.size:
+        upper = _at(upper_gy, plane, row, column, v, u) * (1 - z) + _at(upper_gy, above, row, column, v, u) * z
+    if known and known_at.size:
+        known = _is_known(known_at, at, share)
+    if estimate_gy.size:
+        estimate = _at(estimate_gy, plane, row, column, v, u) * (1 - z)
+        estimate += _at(estimate_gy, above, row, column, v, u) * z
     if off_mm > 0.0:
         estimate *= exp(-off_mm / FALL_OFF_MM)
-        lower, upper = 0.0, doses.outside_gy
-    return lower, upper, min(max(estimate, lower), upper), change, known
+        lower, upper = 0.0, outside_gy
+    return lower, upper, min(max(estimate, lower), upper), known
 
 
 @compiled
-def _deposit(bends: _Floats, middle: float, half: float, mm3: float) -> None:
+def _deposit(bends: _Floats, curve: int, middle: float, half: float, mm3: float) -> None:
     """Spread a volume evenly over doses (in bins).
 
     An even distribution from a to b is the difference of two ramps that begin at a and b, so two impulses per cell in
     the second derivative of the cumulative volume are enough; an impulse between bin edges is split linearly.
     """
-    low, high = max(middle - half, 0.0), min(middle + half, len(bends) - 2.0)
+    low, high = max(middle - half, 0.0), min(middle + half, bends.shape[1] - 2.0)
     slope = mm3 / (high - low)
     edge = int(low)
-    bends[edge] += slope * (1 - (low - edge))
-    bends[edge + 1] += slope * (low - edge)
+    bends[curve, edge] += slope * (1 - (low - edge))
+    bends[curve, edge + 1] += slope * (low - edge)
     edge = int(high)
-    bends[edge] -= slope * (1 - (high - edge))
-    bends[edge + 1] -= slope * (high - edge)
+    bends[curve, edge] -= slope * (1 - (high - edge))
+    bends[curve, edge + 1] -= slope * (high - edge)
 
 
 @compiled
@@ -130,44 +138,80 @@ def _reach(extremes: _Floats, lower: float, upper: float, estimate: float) -> No
     extremes[2, 0], extremes[2, 1] = min(extremes[2, 0], estimate), max(extremes[2, 1], estimate)
 
 
-@compiled
-def _count(sample: Sample, width_gy: float, mm3: float, core: bool, totals: Totals) -> None:
-    """Add one cell: its volume spread over the doses within it."""
-    lower, upper, estimate, _, known = sample
-    totals.volume_mm3[0] += mm3
-    if not known:
-        totals.volume_mm3[1] += mm3
-        width_gy = 0.0
-    if core or not known:
-        _reach(totals.extremes, lower, upper, estimate)
-    half = max(width_gy / totals.bin_gy, 1.0) / 2
-    if lower == upper:
-        totals.dose_mm3[SHARED] += lower * mm3
-        _deposit(totals.bends[SHARED], lower / totals.bin_gy, half, mm3)
-        return
-    for curve, dose in ((LOWER, lower), (UPPER, upper), (ESTIMATE, estimate)):
-        totals.dose_mm3[curve] += dose * mm3
-        _deposit(totals.bends[curve], dose / totals.bin_gy, half, mm3)
+Box = tuple[int, int, int, int]
+"""First and last row, first and last column."""
 
 
 @compiled
-def _step(values: _Floats, off_mm: _Floats, row: int, column: int, axis: int) -> float:
-    """Change of the dose from pixel to pixel along an axis; at the hull from within."""
-    n = row if axis == 0 else column
-    first = n - 1 if n > 0 and off_mm[n - 1] == 0.0 else n
-    last = n + 1 if n + 1 < len(off_mm) and off_mm[n + 1] == 0.0 else n
-    if first == last:
+def _box(inside: Image) -> Box:
+    """The pixels that hold all cells; the last row is -1 without any."""
+    top, bottom, left, right = inside.shape[0], -1, inside.shape[1], -1
+    for row in range(inside.shape[0]):
+        for column in range(inside.shape[1]):
+            if inside[row, column] > 0:
+                top, bottom = min(top, row), row
+                left, right = min(left, column), max(right, column)
+    return top, bottom, left, right
+
+
+@compiled
+def _plane(volume: Volume, plane: int, weights: tuple[float, float], v: Places, u: Places, box: Box) -> _Floats:
+    """A plane and the next one, weighted, at the pixels of a box and one around it, ``[v, u]``; nothing elsewhere."""
+    (v_low, v_share, _), (u_low, u_share, _) = v, u
+    first, last = max(box[2] - 1, 0), min(box[3] + 1, len(u_low) - 1)
+    left, right = u_low[first], min(u_low[last] + 1, volume.shape[2] - 1)
+    above = min(plane + 1, volume.shape[0] - 1)
+    values, line = np.empty((len(v_low), len(u_low))), np.empty(volume.shape[2] + 1)
+    for row in range(max(box[0] - 1, 0), min(box[1] + 2, len(v_low))):
+        j, y = v_low[row], v_share[row]
+        below = min(j + 1, volume.shape[1] - 1)
+        for i in range(left, right + 1):
+            near = volume[plane, j, i] * (1 - y) + volume[plane, below, i] * y
+            far = volume[above, j, i] * (1 - y) + volume[above, below, i] * y
+            line[i] = near * weights[0] + far * weights[1]
+        line[right + 1] = line[right]
+        for column in range(first, last + 1):
+            i, x = u_low[column], u_share[column]
+            values[row, column] = line[i] * (1 - x) + line[i + 1] * x
+    return values
+
+
+@compiled
+def _step(values: _Floats, row: int, column: int, rows: tuple[int, int], columns: tuple[int, int]) -> float:
+    """Change of the dose per pixel between two places on one line; 0 where they are the same."""
+    apart = rows[1] - rows[0] + columns[1] - columns[0]
+    if apart == 0:
         return 0.0
-    if axis == 0:
-        return (values[last, column] - values[first, column]) / (last - first)
-    return (values[row, last] - values[row, first]) / (last - first)
+    change = values[row + rows[1], column + columns[1]] - values[row + rows[0], column + columns[0]]
+    return float(change) / apart
 
 
 @compiled
-def add_slab(
+def _inward(inside: Image, row: int, column: int) -> tuple[float, float]:
+    """Unit vector (u, v), in pixels, across the outline to the inside; 0 where there is none or at the rim."""
+    if not (0 < row < inside.shape[0] - 1 and 0 < column < inside.shape[1] - 1):
+        return 0.0, 0.0
+    u = inside[row, column + 1] - inside[row, column - 1]
+    v = inside[row + 1, column] - inside[row - 1, column]
+    length = sqrt(u * u + v * v)
+    return (u / length, v / length) if length > 0 else (0.0, 0.0)
+
+
+@compiled
+def _within(off_mm: _Floats) -> npt.NDArray[np.int64]:
+    """How far the next places within the hull lie, ``[n, 2]``: -1 or 0, and 0 or 1. Changes are not taken across it."""
+    near = np.zeros((len(off_mm), 2), np.int64)
+    for n in range(len(off_mm)):
+        near[n, 0] = -1 if n > 0 and off_mm[n - 1] == 0.0 else 0
+        near[n, 1] = 1 if n + 1 < len(off_mm) and off_mm[n + 1] == 0.0 else 0
+    return near
+
+
+@compiled
+def add_slab(  # noqa: C901 - one pass over the cells, each call within would cost
     inside: Image, size: tuple[float, float], n: Places, v: Places, u: Places, doses: Doses, totals: Totals
 ) -> None:
-    """Add the cells of a slab.
+    """Add the cells of a slab: the volume of each, spread over the doses within it.
 
     Parameters
     ----------
@@ -178,34 +222,59 @@ def add_slab(
     n, v, u
         Its middle across the planes (one place), and the pixel centres along rows and columns.
     """
-    rows, columns = inside.shape
+    # what is in tuples is taken out once: within the loops every look would count references
+    bends, sums, extremes, bin_gy = totals
+    known_at, outside_gy, v_off, u_off = doses.known, doses.outside_gy, v.off_mm, u.off_mm
     plane, z, off_n = n.low[0], n.share[0], n.off_mm[0]
-    above = min(plane + 1, doses.lower.shape[0] - 1)
-    values = np.empty((rows, columns))
-    top, bottom, left, right = rows, -1, columns, -1
-    for row in range(rows):
-        for column in range(columns):
-            if inside[row, column] > 0:
-                top, bottom = min(top, row), row
-                left, right = min(left, column), max(right, column)
-    for row in range(max(top - 1, 0), min(bottom + 2, rows)):
-        for column in range(max(left - 1, 0), min(right + 2, columns)):
-            at = v.low[row], u.low[column], v.share[row], u.share[column]
-            below = _at(doses.lower, plane, at[0], at[1], at[2], at[3])
-            values[row, column] = below + z * (_at(doses.lower, above, at[0], at[1], at[2], at[3]) - below)
-    for row in range(top, bottom + 1):
-        for column in range(left, right + 1):
+    box = _box(inside)
+    if box[1] < 0:
+        return
+    lowers = _plane(doses.lower, plane, (1 - z, z), v, u, box)
+    rises = _plane(doses.lower, plane, (-size[1], size[1]), v, u, box)
+    has_upper, has_estimate, has_unknown = doses.upper.size > 0, doses.estimate.size > 0, known_at.size > 0
+    uppers = _plane(doses.upper, plane, (1 - z, z), v, u, box) if has_upper else lowers
+    estimates = _plane(doses.estimate, plane, (1 - z, z), v, u, box) if has_estimate else lowers
+    v_near, u_near, v_low, u_low, v_share, u_share = _within(v_off), _within(u_off), v.low, u.low, v.share, u.share
+    for row in range(box[0], box[1] + 1):
+        for column in range(box[2], box[3] + 1):
             part = inside[row, column]
             if part <= 0:
                 continue
-            off_mm = sqrt(off_n**2 + v.off_mm[row] ** 2 + u.off_mm[column] ** 2)
-            sample = _sample(doses, (plane, v.low[row], u.low[column]), (z, v.share[row], u.share[column]), off_mm)
-            width = 0.0
-            if sample[4]:
+            lower, upper, estimate = lowers[row, column], uppers[row, column], estimates[row, column]
+            known = off_n == 0.0 and v_off[row] == 0.0 and u_off[column] == 0.0
+            if not known:
+                estimate *= exp(-sqrt(off_n**2 + v_off[row] ** 2 + u_off[column] ** 2) / FALL_OFF_MM)
+                lower, upper = 0.0, outside_gy
+            elif has_unknown:
+                at, share = (plane, v_low[row], u_low[column]), (z, v_share[row], u_share[column])
+                known = _is_known(known_at, at, share)
+            mm3, half = part * size[0], 0.5
+            sums[VOLUME] += mm3
+            if known:
                 # along each axis a linear dose is spread evenly over its change across the cell; widths add in squares
-                across, down = _step(values, u.off_mm, row, column, 1), _step(values, v.off_mm, row, column, 0)
-                width = sqrt(across**2 + down**2 + (sample[3] * size[1]) ** 2)
-            _count(sample, width, part * size[0], part >= 0.5, totals)
+                across = _step(lowers, row, column, (0, 0), (u_near[column, 0], u_near[column, 1]))
+                down = _step(lowers, row, column, (v_near[row, 0], v_near[row, 1]), (0, 0))
+                if part < 1:
+                    in_u, in_v = _inward(inside, row, column)
+                    # the part inside lies off the middle of the cell and is narrower than it
+                    shift = (1 - part) / 2 * (in_u * across + in_v * down)
+                    shift = min(max(shift, -lower), outside_gy - lower)
+                    lower, upper, estimate = lower + shift, upper + shift, estimate + shift
+                    across, down = across * (1 - (1 - part) * abs(in_u)), down * (1 - (1 - part) * abs(in_v))
+                half = max(sqrt(across**2 + down**2 + rises[row, column] ** 2) / bin_gy, 1.0) / 2
+            else:
+                sums[UNKNOWN] += mm3
+            estimate = min(max(estimate, lower), upper)
+            if part >= 0.5 or not known:
+                _reach(extremes, lower, upper, estimate)
+            if lower == upper:
+                sums[SHARED] += lower * mm3
+                _deposit(bends, SHARED, lower / bin_gy, half, mm3)
+                continue
+            for curve in (LOWER, UPPER, ESTIMATE):
+                dose = lower if curve == LOWER else upper if curve == UPPER else estimate
+                sums[curve] += dose * mm3
+                _deposit(bends, curve, dose / bin_gy, half, mm3)
 
 
 @compiled
@@ -216,7 +285,8 @@ def reach_pixels(here: Mask, n: Places, v: Places, u: Places, doses: Doses, extr
             if here[row, column]:
                 off_mm = sqrt(n.off_mm[0] ** 2 + v.off_mm[row] ** 2 + u.off_mm[column] ** 2)
                 at, share = (n.low[0], v.low[row], u.low[column]), (n.share[0], v.share[row], u.share[column])
-                lower, upper, estimate, _, known = _sample(doses, at, share, off_mm)
+                volumes = doses.lower, doses.upper, doses.estimate
+                lower, upper, estimate, known = _sample(volumes, doses.known, doses.outside_gy, at, share, off_mm)
                 if known:
                     _reach(extremes, lower, upper, estimate)
 
@@ -227,7 +297,8 @@ def reach_points(n: Places, v: Places, u: Places, doses: Doses, extremes: _Float
     for m in range(len(n.low)):
         off_mm = sqrt(n.off_mm[m] ** 2 + v.off_mm[m] ** 2 + u.off_mm[m] ** 2)
         at, share = (n.low[m], v.low[m], u.low[m]), (n.share[m], v.share[m], u.share[m])
-        lower, upper, estimate, _, known = _sample(doses, at, share, off_mm)
+        volumes = doses.lower, doses.upper, doses.estimate
+        lower, upper, estimate, known = _sample(volumes, doses.known, doses.outside_gy, at, share, off_mm)
         if known:
             _reach(extremes, lower, upper, estimate)
 

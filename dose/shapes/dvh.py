@@ -6,21 +6,26 @@ the dose is unknown, the volume enters twice: with the lower and with the upper 
 value; any other is given as bounds only (DESIGN section 3, promise 7).
 """
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
 
-from dose.errors import BadDose, BadStructure
+from dose.compiled import processors
+from dose.errors import BadDose, BadStructure, DoseError
 from dose.grids.grid import DoseGrid, Volume
-from dose.shapes.field import Field, Pixels
+from dose.shapes.cells import LOWER, SHARED, UNKNOWN, VOLUME, Doses, Totals
+from dose.shapes.field import Bounded, Field
 from dose.shapes.raster import Raster
 from dose.shapes.sections import Sections, sections
-from dose.shapes.solid import SolidSlab, Tip, solid_slabs
+from dose.shapes.solid import SolidSlab, solid_slabs
 from dose.shapes.structures import Structure
 
-CELLS = 100_000
-"""About how many cells fill a structure; dose voxels are never larger than a cell, small structures get finer ones."""
+CELLS = 50_000
+"""At least about so many cells fill a structure, unless dose voxels are larger than such a cell."""
 
 FINEST = 32
 """A voxel of the dose grid is divided into at most this many cells along each axis."""
@@ -72,7 +77,9 @@ class Dvh:
     dose_gy
         Lower edges of the bins and the last upper edge, ``[n + 1]``.
     lo_cc, hi_cc
-        Volume that receives at least that dose, with the lower and with the upper estimate where unknown, ``[n + 1]``.
+        Volume that receives at least that dose, with the lower and with the upper bound where unknown, ``[n + 1]``.
+    estimate_cc
+        The same with an estimate where unknown; None where none was given.
     """
 
     name: str
@@ -84,6 +91,7 @@ class Dvh:
     dose_gy: npt.NDArray[np.float64]
     lo_cc: npt.NDArray[np.float64]
     hi_cc: npt.NDArray[np.float64]
+    estimate_cc: npt.NDArray[np.float64] | None = None
 
     def d_cc(self, volume_cc: float) -> Figure:
         """Smallest dose of the hottest `volume_cc` (D0.03cc, D2cc).
@@ -93,7 +101,11 @@ class Dvh:
         if volume_cc > self.volume_cc:
             return Figure(value=None, lo=self.min_gy.lo, hi=self.max_gy.hi)
         lo = self._dose_at(self.lo_cc, volume_cc, self.min_gy.lo, self.max_gy.lo)
-        return self._dose_figure(lo, self._dose_at(self.hi_cc, volume_cc, self.min_gy.hi, self.max_gy.hi))
+        hi = self._dose_at(self.hi_cc, volume_cc, self.min_gy.hi, self.max_gy.hi)
+        estimate = None
+        if self.estimate_cc is not None:
+            estimate = self._dose_at(self.estimate_cc, volume_cc, *self._estimated_reach)
+        return _figure(lo, hi, SAME_FIGURE * float(self.dose_gy[-1]), estimate)
 
     def d_percent(self, percent: float) -> Figure:
         """Smallest dose of the hottest `percent` of the volume (D95, D2)."""
@@ -103,12 +115,22 @@ class Dvh:
         """Volume in cm3 that receives at least `dose_gy` (V20); an even dose of exactly that counts."""
         lo = self._volume_at(self.lo_cc, dose_gy, self.min_gy.lo, self.max_gy.lo)
         hi = self._volume_at(self.hi_cc, dose_gy, self.min_gy.hi, self.max_gy.hi)
-        return _figure(lo, hi, SAME_FIGURE * self.volume_cc)
+        estimate = None
+        if self.estimate_cc is not None:
+            estimate = self._volume_at(self.estimate_cc, dose_gy, *self._estimated_reach)
+        return _figure(lo, hi, SAME_FIGURE * self.volume_cc, estimate)
 
     def cv_gy(self, dose_gy: float) -> Figure:
         """Volume in cm3 that receives less than `dose_gy` (critical volume, CV16 of the lungs)."""
-        above = self.v_gy(dose_gy)
-        return _figure(self.volume_cc - above.hi, self.volume_cc - above.lo, SAME_FIGURE * self.volume_cc)
+        above, all_cc = self.v_gy(dose_gy), self.volume_cc
+        estimate = None if above.estimate is None else all_cc - above.estimate
+        return _figure(all_cc - above.hi, all_cc - above.lo, SAME_FIGURE * all_cc, estimate)
+
+    @property
+    def _estimated_reach(self) -> tuple[float, float]:
+        """Least and largest dose as estimated."""
+        least, largest = self.min_gy.estimate, self.max_gy.estimate
+        return (self.min_gy.lo if least is None else least), (self.max_gy.hi if largest is None else largest)
 
     def _volume_at(self, curve_cc: npt.NDArray[np.float64], dose_gy: float, low: float, high: float) -> float:
         rounding = SAME_FIGURE * float(self.dose_gy[-1])
@@ -126,14 +148,13 @@ class Dvh:
         share = (volume_cc - rising[at - 1]) / step
         return float(np.clip(doses[at - 1] + share * (doses[at] - doses[at - 1]), low, high))
 
-    def _dose_figure(self, lo: float, hi: float) -> Figure:
-        return _figure(lo, hi, SAME_FIGURE * float(self.dose_gy[-1]))
 
-
-def _figure(lo: float, hi: float, tolerance: float) -> Figure:
+def _figure(lo: float, hi: float, tolerance: float, estimate: float | None = None) -> Figure:
+    # the three are summed apart: rounding may put the estimate a little off bounds that meet
+    between = None if estimate is None else min(max(estimate, min(lo, hi)), max(lo, hi))
     if hi - lo <= tolerance:
-        return Figure(value=(lo + hi) / 2, lo=lo, hi=hi)
-    return Figure(value=None, lo=lo, hi=hi)
+        return Figure(value=(lo + hi) / 2, lo=lo, hi=hi, estimate=between)
+    return Figure(value=None, lo=lo, hi=hi, estimate=between)
 
 
 def dvh(
@@ -141,6 +162,7 @@ def dvh(
     dose: DoseGrid,
     *,
     upper_gy: Volume | None = None,
+    estimate_gy: Volume | None = None,
     outside_gy: float | None = None,
     slice_mm: float | None = None,
     beyond_ends: bool = True,
@@ -155,6 +177,8 @@ def dvh(
         Dose, or the lower bound of a composite, with the mask of what is known.
     upper_gy
         Upper bound on the same grid; None: where `dose` is unknown it may reach `outside_gy`.
+    estimate_gy
+        Estimate on the same grid, for a third curve; beyond the grid it falls off (`dose.grids.fall_off`).
     outside_gy
         What the dose may reach outside the grid; None: the largest dose (or upper bound) on it.
     slice_mm
@@ -169,22 +193,77 @@ def dvh(
     BadDose
         Doses below zero (a difference) have no histogram of this kind.
     """
+    bounded = _bounded(dose, upper_gy, estimate_gy, outside_gy)
+    found = _Histograms(bounded, slice_mm, beyond_ends).of(structure)
+    if isinstance(found, DoseError):
+        raise found
+    return found
+
+
+def dvhs(
+    structures: Sequence[Structure],
+    dose: DoseGrid,
+    *,
+    upper_gy: Volume | None = None,
+    estimate_gy: Volume | None = None,
+    outside_gy: float | None = None,
+    slice_mm: float | None = None,
+) -> list[Dvh | DoseError]:
+    """Histograms of many structures on one dose, on all processors; why a structure has none in its place.
+
+    Parameters are those of `dvh`.
+
+    Raises
+    ------
+    BadDose
+        Doses below zero (a difference) have no histogram of this kind.
+    """
+    histograms = _Histograms(_bounded(dose, upper_gy, estimate_gy, outside_gy), slice_mm, True)
+    with ThreadPoolExecutor(processors()) as pool:
+        return list(pool.map(histograms.of, structures))
+
+
+def _bounded(dose: DoseGrid, upper_gy: Volume | None, estimate_gy: Volume | None, outside_gy: float | None) -> Bounded:
     if float(dose.dose_gy.min()) < 0:
         raise BadDose("The dose is below zero somewhere: a difference of doses has no dose-volume histogram.")
     ceiling = max(dose.max_gy, float(upper_gy.max()) if upper_gy is not None else 0.0, outside_gy or 0.0)
-    stack = sections(structure, dose.geometry, slice_mm=slice_mm)
-    field = Field(dose, upper_gy, outside_gy if outside_gy is not None else ceiling, stack)
-    raster, step_mm = _cells(stack, field.spacing)
-    field.lay(raster)
-    tally = _Tally(ceiling)
-    breaks = [n * field.spacing[2] for n in range(field.count)]
-    for part in solid_slabs(stack, raster, breaks_mm=breaks, step_mm=step_mm, beyond_ends=beyond_ends):
-        if isinstance(part, SolidSlab):
-            tally.add(part, field, raster)
-        else:
-            tally.touch(part, field)
-    tally.touch_outline(stack, field)
-    return tally.result(structure.name)
+    outside = ceiling if outside_gy is None else outside_gy
+    return Bounded(dose=dose, upper_gy=upper_gy, estimate_gy=estimate_gy, outside_gy=outside, ceiling_gy=ceiling)
+
+
+class _Histograms:
+    """Histograms on one dose; the dose is turned once for each axis contours are perpendicular to."""
+
+    def __init__(self, bounded: Bounded, slice_mm: float | None, beyond_ends: bool) -> None:
+        self._bounded, self._slice_mm, self._beyond_ends = bounded, slice_mm, beyond_ends
+        self._turned: dict[int, Doses] = {}
+        self._turning = Lock()
+
+    def of(self, structure: Structure) -> Dvh | DoseError:
+        """The histogram of a structure, or why it has none."""
+        try:
+            return self._of(structure)
+        except DoseError as error:
+            return error
+
+    def _of(self, structure: Structure) -> Dvh:
+        geometry = self._bounded.dose.geometry
+        stack = sections(structure, geometry, slice_mm=self._slice_mm)
+        with self._turning:
+            if stack.axis not in self._turned:
+                self._turned[stack.axis] = self._bounded.along(stack.axis)
+        field = Field(self._turned[stack.axis], geometry.spacing_mm, stack)
+        raster, step_mm = _cells(stack, field.spacing)
+        field.lay(raster)
+        totals = _nothing_yet(self._bounded.ceiling_gy)
+        breaks = [n * field.spacing[2] for n in range(field.count)]
+        for part in solid_slabs(stack, raster, breaks_mm=breaks, step_mm=step_mm, beyond_ends=self._beyond_ends):
+            if isinstance(part, SolidSlab):
+                field.add(part, totals)
+            else:
+                field.touch(part, totals)
+        field.touch_outline(stack, totals)
+        return _result(structure.name, totals, has_estimate=self._bounded.estimate_gy is not None)
 
 
 def _cells(stack: Sections, spacing: tuple[float, float, float]) -> tuple[Raster, float]:
@@ -210,100 +289,35 @@ def _outer_area(polygon: npt.NDArray[np.float64]) -> float:
     return abs(float(u @ np.roll(v, -1) - v @ np.roll(u, -1))) / 2
 
 
-class _Tally:
-    """Sums up cells: histograms with the lower and upper estimate, mean and extremes."""
+def _nothing_yet(ceiling_gy: float) -> Totals:
+    extremes = np.tile([np.inf, -np.inf], (3, 1))
+    return Totals(np.zeros((4, BINS + 2)), np.zeros(6), extremes, max(ceiling_gy, 1e-6) / BINS)
 
-    def __init__(self, ceiling_gy: float) -> None:
-        self._bin = max(ceiling_gy, 1e-6) / BINS
-        self._volume_mm3 = 0.0
-        self._bends = np.zeros((2, BINS + 2))
-        self._dose_mm3 = np.zeros(2)
-        self._unknown_mm3 = 0.0
-        self._min = np.full(2, np.inf)
-        self._max = np.full(2, -np.inf)
 
-    def add(self, slab: SolidSlab, field: Field, raster: Raster) -> None:
-        """Count the cells of a slab."""
-        rows, columns = np.nonzero(slab.inside)
-        if not len(rows):
-            return
-        box = (slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1))
-        lower, upper, known = field.plane(slab.place_mm)
-        spread = field.spread(slab.place_mm, slab.thickness_mm, lower)[box]
-        lower, upper, known = lower[box], upper[box], known[box]
-        part = slab.inside[box]
-        cells = part > 0
-        mm3 = part[cells].astype(np.float64) * raster.pixel_area * slab.thickness_mm
-        for n, dose in enumerate((lower[cells], upper[cells])):
-            self._deposit(n, dose, np.where(known[cells], spread[cells], np.float32(0)), mm3)
-            self._dose_mm3[n] += float(dose.astype(np.float64) @ mm3)
-        self._volume_mm3 += float(mm3.sum())
-        unknown = ~known[cells]
-        self._unknown_mm3 += float(mm3[unknown].sum())
-        self._reach(lower[cells][unknown], upper[cells][unknown])
-        core = (part >= 0.5) & known
-        self._reach(lower[core], upper[core])
-        for end in (-0.5, 0.5):
-            voxels = field.voxels(slab.place_mm + end * slab.thickness_mm, slab.inside, raster)
-            if voxels is not None:
-                self._reach(*voxels)
+def _result(name: str, totals: Totals, *, has_estimate: bool) -> Dvh:
+    """The histogram and its figures."""
+    volume_mm3, unknown_mm3 = (float(totals.sums[n]) for n in (VOLUME, UNKNOWN))
+    if volume_mm3 <= 0:
+        raise BadStructure(f"The contours of structure {name!r} enclose no volume.")
+    tolerance = SAME_FIGURE * totals.bin_gy * BINS
+    mean = (totals.sums[SHARED] + totals.sums[LOWER:VOLUME]) / volume_mm3
+    below = np.cumsum(np.cumsum(totals.bends[SHARED] + totals.bends[LOWER:], axis=1)[:, :BINS], axis=1)
+    curve = np.clip(volume_mm3 - np.concatenate([np.zeros((3, 1)), below], axis=1), 0, volume_mm3) / 1000.0
+    curve = np.minimum.accumulate(curve, axis=1)
 
-    def _deposit(self, n: int, dose: Pixels, spread: Pixels, mm3: npt.NDArray[np.float64]) -> None:
-        """Spread the volume of each cell evenly over its doses.
+    def figure(three: npt.NDArray[np.float64]) -> Figure:
+        lo, hi, estimate = (float(one) for one in three)
+        return _figure(lo, hi, tolerance, estimate if has_estimate else None)
 
-        An even distribution from a to b is the difference of two ramps that begin at a and b, so two impulses per cell
-        in the second derivative of the cumulative volume are enough; an impulse between bin edges is split linearly.
-        """
-        half = np.maximum(spread / self._bin, 1.0) / 2
-        middle = dose.astype(np.float64) / self._bin
-        low, high = np.maximum(middle - half, 0.0), np.minimum(middle + half, BINS)
-        slope = mm3 / (high - low)
-        for at, bend in ((low, slope), (high, -slope)):
-            edge = at.astype(np.intp)
-            part = at - edge
-            self._bends[n] += np.bincount(edge, bend * (1 - part), BINS + 2)
-            self._bends[n] += np.bincount(edge + 1, bend * part, BINS + 2)
-
-    def touch(self, tip: Tip, field: Field) -> None:
-        """Let the tip beyond an end plane count for the extremes."""
-        lower, upper, known = field.plane(tip.place_mm)
-        here = tip.inside & known
-        self._reach(lower[here], upper[here])
-
-    def touch_outline(self, stack: Sections, field: Field) -> None:
-        """Let the contours themselves count for the extremes: that is where a gradient has them."""
-        corners = [
-            np.column_stack([polygon, np.full(len(polygon), at)])
-            for at, plane in zip(stack.at_mm, stack.polygons, strict=True)
-            for polygon in plane
-        ]
-        lower, upper, known = field.points(np.concatenate(corners))
-        self._reach(lower[known], upper[known])
-
-    def _reach(self, lower: Pixels, upper: Pixels) -> None:
-        if lower.size:
-            self._min = np.minimum(self._min, [float(lower.min()), float(upper.min())])
-            self._max = np.maximum(self._max, [float(lower.max()), float(upper.max())])
-
-    def result(self, name: str) -> Dvh:
-        """The histogram and its figures."""
-        volume_mm3 = self._volume_mm3
-        if volume_mm3 <= 0:
-            raise BadStructure(f"The contours of structure {name!r} enclose no volume.")
-        tolerance = SAME_FIGURE * self._bin * BINS
-        mean = self._dose_mm3 / volume_mm3
-        slope = np.cumsum(self._bends, axis=1)
-        below = np.cumsum(slope[:, :BINS], axis=1)
-        curve = np.clip(volume_mm3 - np.concatenate([np.zeros((2, 1)), below], axis=1), 0, volume_mm3) / 1000.0
-        curve = np.minimum.accumulate(curve, axis=1)
-        return Dvh(
-            name=name,
-            volume_cc=volume_mm3 / 1000.0,
-            unknown_cc=self._unknown_mm3 / 1000.0,
-            min_gy=_figure(float(self._min[0]), float(self._min[1]), tolerance),
-            mean_gy=_figure(float(mean[0]), float(mean[1]), tolerance),
-            max_gy=_figure(float(self._max[0]), float(self._max[1]), tolerance),
-            dose_gy=np.arange(BINS + 1, dtype=np.float64) * self._bin,
-            lo_cc=curve[0],
-            hi_cc=curve[1],
-        )
+    return Dvh(
+        name=name,
+        volume_cc=volume_mm3 / 1000.0,
+        unknown_cc=unknown_mm3 / 1000.0,
+        min_gy=figure(totals.extremes[:, 0]),
+        mean_gy=figure(mean),
+        max_gy=figure(totals.extremes[:, 1]),
+        dose_gy=np.arange(BINS + 1, dtype=np.float64) * totals.bin_gy,
+        lo_cc=curve[0],
+        hi_cc=curve[1],
+        estimate_cc=curve[2] if has_estimate else None,
+    )

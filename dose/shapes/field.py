@@ -5,164 +5,117 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dose.grids.grid import DoseGrid, Mask, Volume
+from dose.grids.grid import DoseGrid, Volume
+from dose.shapes.cells import Corners, Doses, Places, Totals, add_slab, reach_pixels, reach_points, reach_voxels
 from dose.shapes.raster import Raster
 from dose.shapes.sections import Sections
-
-Pixels = npt.NDArray[np.float32]
-"""Doses, of any shape."""
+from dose.shapes.solid import SolidSlab, Tip
 
 _ON_HULL = 1e-6
 """Index tolerance: pixels never straddle the outermost voxel centres, so only rounding is to be forgiven."""
 
-_NO_WEIGHT = 1e-6
-"""An unknown voxel with less weight does not make a place unknown."""
+_Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Bounded:
+    """A dose with what it may be where it is unknown.
+
+    Parameters
+    ----------
+    dose
+        The dose, or the lower bound of a composite, with the mask of what is known.
+    upper_gy
+        Upper bound on the same grid; None: where `dose` is unknown it may reach `outside_gy`.
+    estimate_gy
+        Between the two, on the same grid; None: none is asked for.
+    outside_gy
+        What the dose may reach outside the grid.
+    ceiling_gy
+        The largest of all these doses.
+    """
+
+    dose: DoseGrid
+    upper_gy: Volume | None
+    estimate_gy: Volume | None
+    outside_gy: float
+    ceiling_gy: float
+
+    def along(self, axis: int) -> Doses:
+        """The volumes turned so that planes run along an index axis, ``[n, v, u]``."""
+        others = [2 - n for n in range(3) if n != axis]
+        turn = (2 - axis, *reversed(others))
+        nothing = np.empty((0, 0, 0), dtype=np.float32)
+        upper, known = self.upper_gy, self.dose.known
+        if upper is None and known is not None:
+            upper = np.where(known, self.dose.dose_gy, np.float32(self.outside_gy))
+        lower, upper, estimate = (
+            # compiled loops are made for one layout of arrays, and turned or read-only ones are others
+            nothing if volume is None else np.require(volume.transpose(turn), np.float32, ("C", "W"))
+            for volume in (self.dose.dose_gy, upper, self.estimate_gy)
+        )
+        mask = np.empty((0, 0, 0), np.bool_) if known is None else np.require(known.transpose(turn), None, ("C", "W"))
+        return Doses(lower, upper, estimate, mask, float(self.outside_gy))
 
 
 class Field:
     """Dose seen from the pixels of a raster: the grid turned so that planes run along the axis of the sections."""
 
-    def __init__(self, dose: DoseGrid, upper_gy: Volume | None, outside_gy: float, stack: Sections) -> None:
+    def __init__(self, doses: Doses, spacing_mm: tuple[float, float, float], stack: Sections) -> None:
         u, v = stack.in_plane_axes
-        turn = (2 - stack.axis, 2 - v, 2 - u)
-        self.outside_gy = outside_gy
-        spacing = dose.geometry.spacing_mm
-        self.spacing = (spacing[u], spacing[v], spacing[stack.axis])
-        self._lower = dose.dose_gy.transpose(turn)
-        self._known = None if dose.known is None else dose.known.transpose(turn)
-        self._upper = upper_gy
-        if upper_gy is not None:
-            self._upper = upper_gy.transpose(turn)
-        elif self._known is not None:
-            self._upper = np.where(self._known, self._lower, np.float32(outside_gy))
-        self.count, self._rows, self._columns = self._lower.shape
+        self.spacing = (spacing_mm[u], spacing_mm[v], spacing_mm[stack.axis])
+        self._doses = doses
+        self.count, self._rows, self._columns = doses.lower.shape
 
     def lay(self, raster: Raster) -> None:
         """Prepare interpolation at the pixel centres of a raster."""
-        self._v = _Lerp.at(raster.origin[1], raster.pixel[1], raster.shape[0], self.spacing[1], self._rows)
-        self._u = _Lerp.at(raster.origin[0], raster.pixel[0], raster.shape[1], self.spacing[0], self._columns)
-        self._inside: Mask = self._v.inside[:, None] & self._u.inside
+        rows, columns = raster.shape
+        self._pixel_mm2 = raster.pixel_area
+        self._v = self._places(raster.origin[1] + (np.arange(rows) + 0.5) * raster.pixel[1], 1)
+        self._u = self._places(raster.origin[0] + (np.arange(columns) + 0.5) * raster.pixel[0], 0)
+        self._v_corners = _corners(raster.origin[1], raster.pixel[1], rows, self.spacing[1], self._rows)
+        self._u_corners = _corners(raster.origin[0], raster.pixel[0], columns, self.spacing[0], self._columns)
 
-    def plane(self, place_mm: float) -> tuple[Volume, Volume, Mask]:
-        """Lower and upper dose and where they are known, at the pixel centres of a plane, ``[v, u]``."""
-        at = place_mm / self.spacing[2]
-        if not -_ON_HULL <= at <= self.count - 1 + _ON_HULL:
-            nothing = np.zeros(self._inside.shape, dtype=np.float32)
-            return nothing, nothing + np.float32(self.outside_gy), np.zeros_like(self._inside)
-        low = int(np.clip(np.floor(at), 0, max(self.count - 2, 0)))
-        layer = slice(low, min(low + 2, self.count))
-        share = np.float32(np.clip(at - low, 0, 1))
-        lower = np.where(self._inside, self._sample(self._lower[layer], share), np.float32(0))
-        if self._upper is None:
-            return lower, np.where(self._inside, lower, np.float32(self.outside_gy)), self._inside
-        upper = np.where(self._inside, self._sample(self._upper[layer], share), np.float32(self.outside_gy))
-        known = self._inside
-        if self._known is not None:
-            unknown: Volume = np.logical_not(self._known[layer]).astype(np.float32)
-            known = known & (self._sample(unknown, share) < _NO_WEIGHT)
-        return lower, upper, known
+    def _places(self, at_mm: _Floats, axis: int) -> Places:
+        spacing, count = self.spacing[axis], (self._columns, self._rows, self.count)[axis]
+        index = at_mm / spacing
+        within = np.clip(index, 0, count - 1)
+        low = np.clip(np.floor(within).astype(np.int64), 0, max(count - 2, 0))
+        off = np.abs(index - within)
+        return Places(low, within - low, np.where(off <= _ON_HULL, 0.0, off * spacing))
 
-    def _sample(self, layer: Volume, share: np.float32) -> Volume:
-        plane = layer[0] * (1 - share) + layer[-1] * share
-        return self._u.along_columns(self._v.along_rows(plane))
+    def add(self, slab: SolidSlab, totals: Totals) -> None:
+        """Count the cells of a slab, and for the extremes the voxels of dose planes it ends on."""
+        size = (self._pixel_mm2 * slab.thickness_mm, slab.thickness_mm / self.spacing[2])
+        n = self._places(np.array([slab.place_mm]), 2)
+        add_slab(slab.inside, size, n, self._v, self._u, self._doses, totals)
+        for end in (-0.5, 0.5):
+            at_mm = slab.place_mm + end * slab.thickness_mm
+            plane = round(at_mm / self.spacing[2])
+            if 0 <= plane < self.count and abs(at_mm - plane * self.spacing[2]) <= 1e-4:
+                reach_voxels(slab.inside, plane, self._v_corners, self._u_corners, self._doses, totals.extremes)
 
-    def spread(self, place_mm: float, thickness_mm: float, dose: Pixels) -> Pixels:
-        """Width of the even distribution that stands for the doses within a cell, from the local gradient, ``[v, u]``.
+    def touch(self, tip: Tip, totals: Totals) -> None:
+        """Let the tip beyond an end plane count for the extremes."""
+        n = self._places(np.array([tip.place_mm]), 2)
+        reach_pixels(tip.inside, n, self._v, self._u, self._doses, totals.extremes)
+        if tip.outlines:
+            self._touch(np.concatenate(tip.outlines), tip.place_mm, totals)
 
-        Along each axis a linear dose is spread evenly over its change across the cell; widths add in squares.
-        """
-        at = place_mm / self.spacing[2]
-        low = int(np.clip(np.floor(at), 0, max(self.count - 2, 0)))
-        layer = self._lower[low : min(low + 2, self.count)]
-        along = self._v.along_rows(layer[-1] - layer[0])
-        along = self._u.along_columns(along) * np.float32(thickness_mm / self.spacing[2])
-        squares: Pixels = along * along
-        for axis in (0, 1):
-            if dose.shape[axis] > 1:
-                step = np.gradient(dose, axis=axis)
-                squares += step * step
-        return np.sqrt(squares)
+    def touch_outline(self, stack: Sections, totals: Totals) -> None:
+        """Let the contours themselves count for the extremes: that is where a gradient has them."""
+        corners = np.concatenate([polygon for plane in stack.polygons for polygon in plane])
+        counts = [sum(len(polygon) for polygon in plane) for plane in stack.polygons]
+        self._touch(corners, np.repeat(stack.at_mm, counts), totals)
 
-    def voxels(self, place_mm: float, inside: Pixels, raster: Raster) -> tuple[Pixels, Pixels] | None:
-        """Lower and upper dose of the known voxels of a dose plane whose centres lie inside, ``[n]`` each.
-
-        Parameters
-        ----------
-        place_mm
-            Where a slab ends; None is returned where no dose plane lies there.
-        inside
-            Part of each pixel inside the slab, ``[v, u]``. A voxel centre is a common corner of four pixels.
-        """
-        plane = round(place_mm / self.spacing[2])
-        if not 0 <= plane < self.count or abs(place_mm - plane * self.spacing[2]) > 1e-4:
-            return None
-        core = inside >= 0.5
-        corner = core[1:, 1:] & core[1:, :-1] & core[:-1, 1:] & core[:-1, :-1]
-        row_pixels, row_voxels = _corners(
-            raster.origin[1], raster.pixel[1], raster.shape[0], self.spacing[1], self._rows
-        )
-        pixels, voxels = _corners(raster.origin[0], raster.pixel[0], raster.shape[1], self.spacing[0], self._columns)
-        here = corner[np.ix_(row_pixels, pixels)]
-        at = np.ix_(row_voxels, voxels)
-        if self._known is not None:
-            here = here & self._known[plane][at]
-        lower = self._lower[plane][at][here]
-        return lower, lower if self._upper is None else self._upper[plane][at][here]
-
-    def points(self, at_mm: npt.NDArray[np.float64]) -> tuple[Volume, Volume, Mask]:
-        """As `plane`, at points ``[n, 3]`` given as (u, v, along the axis) in the mm frame of the grid."""
-        from scipy.ndimage import map_coordinates
-
-        index = (at_mm / np.array(self.spacing))[:, ::-1]
-        last = np.array(self._lower.shape) - 1
-        known: Mask = np.all((index >= -_ON_HULL) & (index <= last + _ON_HULL), axis=1)
-
-        def sample(volume: npt.NDArray[np.float32]) -> Volume:
-            sampled: Volume = map_coordinates(volume, index.T, order=1, mode="nearest", prefilter=False)
-            return sampled
-
-        lower = np.where(known, sample(self._lower), np.float32(0))
-        upper = np.where(known, lower if self._upper is None else sample(self._upper), np.float32(self.outside_gy))
-        if self._known is not None:
-            known = known & (sample(np.logical_not(self._known).astype(np.float32)) < _NO_WEIGHT)
-        return lower, upper, known
+    def _touch(self, corners: _Floats, at_mm: float | _Floats, totals: Totals) -> None:
+        n = self._places(np.broadcast_to(at_mm, len(corners)), 2)
+        v, u = self._places(corners[:, 1], 1), self._places(corners[:, 0], 0)
+        reach_points(n, v, u, self._doses, totals.extremes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Lerp:
-    """Linear interpolation of dose voxels at pixel centres along one axis."""
-
-    low: npt.NDArray[np.intp]
-    high: npt.NDArray[np.intp]
-    share: npt.NDArray[np.float32]
-    inside: Mask
-
-    @classmethod
-    def at(cls, origin: float, pixel: float, pixels: int, spacing: float, voxels: int) -> "_Lerp":
-        place = (origin + (np.arange(pixels) + 0.5) * pixel) / spacing
-        clipped = np.clip(place, 0, voxels - 1)
-        low = np.clip(np.floor(clipped).astype(np.intp), 0, max(voxels - 2, 0))
-        return cls(
-            low=low,
-            high=np.minimum(low + 1, voxels - 1),
-            share=(clipped - low).astype(np.float32),
-            inside=(place >= -_ON_HULL) & (place <= voxels - 1 + _ON_HULL),
-        )
-
-    def along_rows(self, plane: Volume) -> Volume:
-        rows: Volume = plane[self.low] * (1 - self.share)[:, None] + plane[self.high] * self.share[:, None]
-        return rows
-
-    def along_columns(self, plane: Volume) -> Volume:
-        columns: Volume = plane[:, self.low] * (1 - self.share) + plane[:, self.high] * self.share
-        return columns
-
-
-def _corners(
-    origin: float, pixel: float, pixels: int, spacing: float, voxels: int
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Inner pixel corners that are voxel centres along an axis, and which voxels they are."""
+def _corners(origin: float, pixel: float, pixels: int, spacing: float, voxels: int) -> Corners:
     places = (origin + np.arange(1, pixels) * pixel) / spacing
-    nearest = np.rint(places).astype(np.intp)
+    nearest = np.rint(places).astype(np.int64)
     on = np.flatnonzero((np.abs(places - nearest) < 1e-4) & (nearest >= 0) & (nearest < voxels))
     return on, nearest[on]

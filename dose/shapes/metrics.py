@@ -1,4 +1,4 @@
-"""Figures of a histogram by their names of TG-263 (Mayo et al., Int J Radiat Oncol Biol Phys 100:1057, 2018, section 9).
+"""Figures of a histogram by their names of TG-263 (Mayo et al., Int J Radiat Oncol Biol Phys 100:1057, 2018).
 
 | name | what it is |
 | --- | --- |

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dose.shapes.pixels import Image, cover, crossings
+
 Polygon = npt.NDArray[np.float64]
 """``[n, 2]`` points (u, v), closed implicitly."""
-
-Image = npt.NDArray[np.float32]
-"""``[v, u]``."""
 
 SUBROWS = 8
 """Scan lines per pixel row: an edge along the rows is placed to a sixteenth of a pixel."""
@@ -58,7 +57,7 @@ class Spans:
         +1 entering, -1 leaving.
     """
 
-    line: npt.NDArray[np.intp]
+    line: npt.NDArray[np.int64]
     at: npt.NDArray[np.float64]
     sign: npt.NDArray[np.float64]
 
@@ -69,33 +68,12 @@ class Spans:
 
 def scan(polygons: Sequence[Polygon], raster: Raster) -> Spans:
     """Cross polygons with the scan lines of a raster, which must hold them entirely."""
-    start = np.concatenate([np.asarray(p) for p in polygons])
-    stop = np.concatenate([np.roll(p, -1, axis=0) for p in polygons])
-    scale = np.array([1.0, SUBROWS]) / np.array(raster.pixel)
-    start, stop = (start - raster.origin) * scale, (stop - raster.origin) * scale
-    low = np.minimum(start[:, 1], stop[:, 1])
-    high = np.maximum(start[:, 1], stop[:, 1])
-    # scan line n lies at n + 1/2; an edge takes the lines of [low, high), so that each corner counts once
-    first = np.ceil(low - 0.5).astype(np.intp)
-    counts = np.ceil(high - 0.5).astype(np.intp) - first
-    edge = np.repeat(np.arange(len(start)), counts)
-    line = first[edge] + np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)
-    slope = (stop[edge, 0] - start[edge, 0]) / (stop[edge, 1] - start[edge, 1])
-    at = start[edge, 0] + (line + 0.5 - start[edge, 1]) * slope
-    order = np.lexsort((at, line))
-    # every line has an even number of crossings, so entering and leaving alternate over all lines
-    sign = np.where(np.arange(len(order)) % 2 == 0, 1.0, -1.0)
-    return Spans(line=line[order], at=at[order], sign=sign)
+    corners = (np.concatenate(polygons) - raster.origin) * (np.array([1.0, SUBROWS]) / np.array(raster.pixel))
+    ends = np.cumsum([len(polygon) for polygon in polygons], dtype=np.int64)
+    line, at, sign = crossings(corners, ends, raster.shape[0] * SUBROWS)
+    return Spans(line=line, at=at, sign=sign)
 
 
 def coverage(spans: Spans, raster: Raster) -> Image:
     """Covered fraction of each pixel, float32 ``[v, u]`` from 0 to 1."""
-    rows, columns = raster.shape
-    column = np.clip(np.floor(spans.at).astype(np.intp), 0, columns - 1)
-    part = spans.at - column
-    cell = (spans.line // SUBROWS) * (columns + 1) + column
-    # a crossing changes the cover of its own pixel by what lies beyond it, and of all further pixels of the row by one
-    weights = np.concatenate([spans.sign * (1 - part), spans.sign * part])
-    steps = np.bincount(np.concatenate([cell, cell + 1]), weights, rows * (columns + 1))
-    cover = np.cumsum(steps.reshape(rows, columns + 1)[:, :columns], axis=1) / SUBROWS
-    return np.clip(cover, 0.0, 1.0).astype(np.float32)
+    return cover((spans.line, spans.at, spans.sign), *raster.shape, SUBROWS)

@@ -20,6 +20,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from dose.compiled import compiled
 from dose.errors import BadStructure, ContoursNotPlanar
 from dose.grids.grid import Geometry, Points
 from dose.shapes.raster import Polygon
@@ -97,9 +98,12 @@ def sections(structure: Structure, geometry: Geometry, *, slice_mm: float | None
     if not structure.has_volume:
         raise BadStructure(f"Structure {structure.name!r} has no closed contour.")
     spacing = np.array(geometry.spacing_mm)
-    contours = [geometry.to_index(points) * spacing for points in structure.closed]
-    axis = _common_axis(contours, structure.name)
-    places = np.array([float(points[:, axis].mean()) for points in contours])
+    closed = structure.closed
+    points = geometry.to_index(np.concatenate(closed)) * spacing
+    ends = np.cumsum([len(one) for one in closed])
+    starts = ends - [len(one) for one in closed]
+    axis = _common_axis(points, starts, structure.name)
+    places = np.add.reduceat(points[:, axis], starts) / (ends - starts)
     others = [n for n in range(3) if n != axis]
     at: list[float] = []
     polygons: list[list[Polygon]] = []
@@ -107,7 +111,7 @@ def sections(structure: Structure, geometry: Geometry, *, slice_mm: float | None
         if not at or places[n] - at[-1] > PLANAR_TOLERANCE_MM:
             at.append(float(places[n]))
             polygons.append([])
-        polygons[-1].append(contours[n][:, others])
+        polygons[-1].append(points[starts[n] : ends[n], others])
     return Sections(
         axis=axis,
         at_mm=tuple(at),
@@ -116,9 +120,9 @@ def sections(structure: Structure, geometry: Geometry, *, slice_mm: float | None
     )
 
 
-def _common_axis(contours: Sequence[Points], name: str) -> int:
+def _common_axis(points: Points, starts: npt.NDArray[np.int64], name: str) -> int:
     """The axis all contours are perpendicular to; planes of the grid win where several fit."""
-    reach = np.array([np.ptp(points, axis=0) for points in contours]).max(axis=0)
+    reach = (np.maximum.reduceat(points, starts) - np.minimum.reduceat(points, starts)).max(axis=0)
     for axis in (2, 1, 0):
         if reach[axis] <= PLANAR_TOLERANCE_MM:
             return axis
@@ -241,10 +245,14 @@ def _first_end(start: float, slope: float, bend: float) -> float | None:
     return next((root for root in roots if root >= 0), None)
 
 
+@compiled
 def _lagrange(z: npt.NDArray[np.float64], b: npt.NDArray[np.float64], place: float) -> float:
     """Value at `place` of the polynomial through all points."""
     total = 0.0
     for n in range(len(z)):
-        rest = np.delete(z, n)
-        total += float(b[n] * np.prod((place - rest) / (z[n] - rest)))
+        term = b[n]
+        for m in range(len(z)):
+            if m != n:
+                term *= (place - z[m]) / (z[n] - z[m])
+        total += term
     return total

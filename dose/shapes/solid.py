@@ -14,26 +14,21 @@ import numpy as np
 import numpy.typing as npt
 
 from dose.grids.grid import Mask
-from dose.shapes.raster import Image, Polygon, Raster, Spans, coverage, scan
+from dose.shapes.pixels import Image, blend, ending_parts, moving, outlined, signed_depth
+from dose.shapes.raster import Polygon, Raster, Spans, coverage, scan
 from dose.shapes.sections import Cap, Sections, area_between, best_power, cap
-
-_NOWHERE_MM = -1e6
-"""Depth on a plane where nothing is inside."""
 
 _RIM_MM = 1.0
 """Pixels this close to an outline tell how much it moves."""
 
-_STIFF = 0.05
-"""Where the outline stays in place from plane to plane it still gives a little, to take up what pixels round off."""
-
 _OVER = 0.65
 """Neighbouring sections that overlap by less of the smaller one lie beside each other."""
 
-_STEPS = 20
-"""Newton steps at most to bring an outline to its area; two or three are usual."""
-
 _SAME_AREA = 1e-3
 """Outlines whose area is this close to the wanted one are not moved."""
+
+_EVEN: Image = np.empty((0, 0), dtype=np.float32)
+"""An outline that moves equally readily everywhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,10 +52,11 @@ class SolidSlab:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Tip:
-    """Beyond an end plane: how far the structure still counts for extreme doses, and with which pixels."""
+    """Beyond an end plane: how far the structure still counts for extreme doses, with which pixels and outlines."""
 
     place_mm: float
     inside: Mask
+    outlines: tuple[Polygon, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,6 +67,7 @@ class _Plane:
     inside: Image
     mask: Mask
     depth: Image
+    polygons: tuple[Polygon, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +79,14 @@ class _Stretch:
     high: _Plane
     after: _Plane | None
 
-    def moving(self, raster: Raster) -> Image | None:
-        """How much the outline moves from plane to plane here, relative to its mean over the rim; None: nowhere."""
-        planes = [p for p in (self.before, self.low, self.high, self.after) if p is not None]
-        step = np.max([np.abs(b.depth - a.depth) for a, b in pairwise(planes)], axis=0)
-        rim = (self.low.mask != self.high.mask) | (np.abs(self.low.depth) < _RIM_MM)
-        usual = float(step[rim].mean()) if rim.any() else 0.0
-        if usual < 0.1 * min(raster.pixel):
-            return None
-        moving: Image = np.clip(step / usual, _STIFF, 4).astype(np.float32)
-        return moving
+    def readiness(self, raster: Raster) -> Image:
+        """How much the outline moves from plane to plane here, relative to its mean over the rim; empty: nowhere.
+
+        The flat end of a cylinder lying in the planes does not move while its flanks do.
+        """
+        low, high = self.low, self.high
+        depths = ((self.before or low).depth, low.depth, high.depth, (self.after or high).depth)
+        return moving(depths, (low.mask, high.mask), _RIM_MM, 0.1 * min(raster.pixel))
 
 
 _Piece = tuple[Sequence[float], Sequence[tuple[Polygon, ...]], Sequence[Spans]]
@@ -151,7 +146,7 @@ def _plane(at_mm: float, polygons: Sequence[Polygon], spans: Spans, raster: Rast
     mask = inside >= min(0.5, float(inside.max()) / 2)
     if not inside.any():  # the tip of a cone: a point or a line, which encloses nothing and still says where it is
         mask = _trace(polygons, raster)
-    return _Plane(at_mm=at_mm, inside=inside, mask=mask, depth=_depth(mask, raster))
+    return _Plane(at_mm=at_mm, inside=inside, mask=mask, depth=_depth(mask, raster), polygons=tuple(polygons))
 
 
 def _trace(polygons: Sequence[Polygon], raster: Raster) -> Mask:
@@ -168,16 +163,7 @@ def _trace(polygons: Sequence[Polygon], raster: Raster) -> Mask:
 
 def _depth(mask: Mask, raster: Raster) -> Image:
     """Signed distance of pixel centres to the outline, mm, positive inside."""
-    from scipy.ndimage import distance_transform_edt
-
-    if not mask.any():
-        return np.full(mask.shape, _NOWHERE_MM, dtype=np.float32)
-    sampling = (raster.pixel[1], raster.pixel[0])
-    half = sum(sampling) / 4
-    depth: npt.NDArray[np.float64] = distance_transform_edt(mask, sampling)
-    outside: npt.NDArray[np.float64] = distance_transform_edt(~mask, sampling)
-    signed: Image = np.where(mask, depth - half, half - outside).astype(np.float32)
-    return signed
+    return signed_depth(mask, *raster.pixel)
 
 
 def _slices(low: float, high: float, breaks: npt.NDArray[np.float64], step_mm: float) -> list[tuple[float, float]]:
@@ -202,7 +188,8 @@ def _cap_slabs(
         yield SolidSlab(place_mm=place, thickness_mm=thickness, inside=inside)
     reach = plane.at_mm + way * end.reach_mm
     pointed = end.length_mm < end.reach_mm or end.area(end.length_mm) < _SAME_AREA * full
-    yield Tip(place_mm=reach, inside=plane.depth >= plane.depth.max() if pointed else plane.mask)
+    deepest = plane.depth >= plane.depth.max() if pointed else plane.mask
+    yield Tip(place_mm=reach, inside=deepest, outlines=() if pointed else plane.polygons)
 
 
 def _between(
@@ -221,11 +208,12 @@ def _between(
         breaks = np.sort(np.append(breaks, middle))
     low_depth, high_depth = _without(low, low_end, raster), _without(high, high_end, raster)
     wanted = None if parted else area
-    moving = stretch.moving(raster) if wanted else None
+    readiness = stretch.readiness(raster) if wanted else _EVEN
+    # a straight stretch keeps its exact cover of pixels, which depths only know to a part of one
+    is_even = not parted and bool(np.abs(low.inside - high.inside).max() < _SAME_AREA)
     for place, thickness in _slices(low.at_mm, high.at_mm, breaks, step_mm):
-        share = np.float32((place - low.at_mm) / (high.at_mm - low.at_mm))
-        depth = low_depth + share * (high_depth - low_depth)
-        inside = _outline(depth, wanted(place) if wanted else None, raster, moving)
+        depth = blend(low_depth, high_depth, (place - low.at_mm) / (high.at_mm - low.at_mm))
+        inside = low.inside if is_even else _outline(depth, wanted(place) if wanted else None, raster, readiness)
         if place < middle and low_end is not None:
             inside[low_end] = low.inside[low_end]
         if place > middle and high_end is not None:
@@ -253,17 +241,8 @@ def _overlap(low: Mask, high: Mask) -> float:
 
 def _ending(mask: Mask, other: Mask) -> Mask | None:
     """Pixels (with a rim) of parts and holes of a mask that meet none of the other; None without any."""
-    from scipy.ndimage import binary_dilation, label
-
-    ending = np.zeros(mask.shape, dtype=np.bool_)
-    for here, there in ((mask, other), (~mask, ~other)):
-        parts, count = label(here)
-        meeting = np.zeros(count + 1, dtype=np.bool_)
-        meeting[np.unique(parts[binary_dilation(there)])] = True
-        meeting[0] = True
-        if not meeting.all():
-            ending |= ~meeting[parts]
-    return binary_dilation(ending) if ending.any() else None
+    count, ending = ending_parts(mask, other)
+    return ending if count else None
 
 
 def _without(plane: _Plane, ending: Mask | None, raster: Raster) -> Image:
@@ -275,47 +254,7 @@ def _without(plane: _Plane, ending: Mask | None, raster: Raster) -> Image:
     return _depth(np.where(binary_erosion(ending), ~plane.mask, plane.mask), raster)
 
 
-def _outline(depth: Image, area_mm2: float | None, raster: Raster, moving: Image | None = None) -> Image:
-    """Inside part of pixels for an outline of the wanted area.
-
-    Parameters
-    ----------
-    depth
-        Signed distance to the outline as interpolated.
-    area_mm2
-        Wanted area; None leaves the outline where it is.
-    moving
-        How readily the outline moves at each place, about 1; None: the same everywhere. The flat end of a cylinder
-        lying in the planes does not move while its flanks do.
-    """
-    width = np.float32(sum(raster.pixel) / 2)
-    inside: Image = np.clip(depth / width + np.float32(0.5), 0, 1)
-    if area_mm2 is None:
-        return inside
-    wanted = area_mm2 / raster.pixel_area
-    if wanted <= 0:
-        return np.zeros_like(depth)
-    missing = wanted - float(inside.sum(dtype=np.float64))
-    if abs(missing) <= _SAME_AREA * wanted:
-        return inside
-    readiness = np.ones_like(depth) if moving is None else moving
-    out_mm, damping, before = (0.0 if moving is not None else -float(_level(depth, wanted))), 1.0, 0.0
-    for _ in range(_STEPS):
-        moved = (depth + np.float32(out_mm) * readiness) / width
-        inside = np.clip(moved + np.float32(0.5), 0, 1)
-        missing = wanted - float(inside.sum(dtype=np.float64))
-        if abs(missing) <= 0.1 * _SAME_AREA * wanted:
-            break
-        if missing * before < 0:
-            damping /= 2
-        give = float(readiness[np.abs(moved) < 1].sum()) / 2  # pixels gained when the outline moves by one
-        # two pixels at most: where the rim is short Newton would overshoot
-        step = np.sign(missing) * min(abs(missing) / max(give, 1e-3), 2.0) * damping
-        out_mm, before = out_mm + float(step * width), missing
-    return inside
-
-
-def _level(depth: Image, pixels: float) -> np.float32:
-    """Depth that about this many pixels exceed."""
-    count = min(max(round(pixels), 1), depth.size)
-    return np.float32(np.partition(depth, depth.size - count, axis=None)[depth.size - count])
+def _outline(depth: Image, area_mm2: float | None, raster: Raster, readiness: Image = _EVEN) -> Image:
+    """Inside part of pixels for an outline of the wanted area; None leaves the outline where it is."""
+    wanted = np.nan if area_mm2 is None else area_mm2 / raster.pixel_area
+    return outlined(depth, readiness, sum(raster.pixel) / 2, wanted)

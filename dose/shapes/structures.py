@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from dose.errors import BadStructure
 from dose.grids.grid import Points
+from dose.shapes.decimals import decimals
 
 CLOSED_KINDS = frozenset({"CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "INTERPOLATED_PLANAR"})
 """Contour Geometric Types that enclose an area. All closed contours of one plane are combined by exclusive or: one
@@ -153,11 +155,18 @@ def _points(contour: Dataset) -> Points:
     value = contour.get_item(_CONTOUR_DATA).value if _CONTOUR_DATA in contour else None
     if not value:
         return np.empty((0, 3))
-    parts = value.split(b"\\") if isinstance(value, bytes) else list(value)
-    try:
-        values = np.array(parts).astype(np.float64)
-    except ValueError as error:
-        raise BadStructure(f"Contour Data hold something that is no number: {error}") from error
+    values = _numbers(value) if isinstance(value, bytes) else np.array(list(value), dtype=np.float64)
     if values.size % 3 or not np.isfinite(values).all():
         raise BadStructure(f"Contour Data hold {values.size} values, not threes of finite numbers.")
     return values.reshape(-1, 3)
+
+
+def _numbers(text: bytes) -> npt.NDArray[np.float64]:
+    """Numbers of a DS value of several, PS3.5 6.2."""
+    count, values = decimals(np.frombuffer(text, dtype=np.uint8), text.count(b"\\") + 1)
+    if count == len(values):
+        return values
+    try:
+        return np.array([float(part) for part in text.split(b"\\")])
+    except ValueError as error:
+        raise BadStructure(f"Contour Data hold something that is no number: {error}") from error
