@@ -1,6 +1,8 @@
 """How frames of reference are joined, and which registrations are refused."""
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +17,19 @@ from pydicom.uid import (
     SpatialRegistrationStorage,
 )
 
-from archive.assembly.catalogue import distinct
+from archive.facts.decisions import Act
+from archive.facts.dose_decisions import JudgeRegistration, RegistrationQuality
 from archive.facts.receipts import Receipt
-from archive.model import Held
-from courses.registration import Mapping, NoMapping, mapping, registrations_of
+from courses.registration import Mapping, NoMapping, find_mapping
+from dose.grids.fields import DisplacementStep
+from dose.grids.grid import Geometry
+from dose.grids.transforms import Transform
+from dose.objects.write_registration import deformable_registration
 from lastgate.sample import Department
-from tests.courses.archived import Archived
+from storage.errors import ObjectMissing
+from tests.courses.archived import Archived, SampleRecord
 from tests.dose.judge import rotation
+from tests.dose.objects.registered import header, side
 from tests.factories import uid
 
 Matrix = npt.NDArray[np.float64]
@@ -62,15 +70,25 @@ def _registration(own: str, *items: Dataset, name: str = "reg", sop_class: UID =
     return made
 
 
-def _held(*receipts: Receipt) -> list[Held]:
-    return registrations_of(distinct(receipts, sealed=frozenset()))
+class _Nothing:
+    def read(self, sha256: str) -> bytes:
+        raise ObjectMissing(sha256)
+
+
+def _between(
+    archived: Archived, moving: str, fixed: str, *files: Dataset | Path | Receipt, acts: Iterable[Act] = ()
+) -> Mapping | NoMapping:
+    """Return the map between two frames of a patient who has these files."""
+    return find_mapping(moving, fixed, archived.record(files, acts), archived.reader, _Nothing())
 
 
 def _matrix(found: Mapping | NoMapping) -> Matrix:
+    """Return the moving frame's matrix into the fixed one."""
     assert isinstance(found, Mapping), found
-    assert found.kind == "rigid"
-    assert found.moving_to_fixed is not None
-    return found.moving_to_fixed
+    assert found.kind in ("rigid", "chain")
+    assert found.transform is not None
+    assert found.transform.matrix is not None
+    return np.linalg.inv(found.transform.matrix).astype(np.float64)
 
 
 def _reason(found: Mapping | NoMapping) -> str:
@@ -78,50 +96,178 @@ def _reason(found: Mapping | NoMapping) -> str:
     return found.reason
 
 
+def _judged(verdict: str, name: str = "reg", **more: Any) -> JudgeRegistration:
+    return JudgeRegistration(uid=uid(name), verdict=verdict, reason="looked at", **more)  # type: ignore[arg-type]
+
+
 def test_mapping_when_both_frames_are_one_then_it_is_the_identity_whatever_is_registered(archived: Archived) -> None:
-    registered = _held(archived.receipt(_registration(A, _item(A, [TURN]))))
-    found = mapping(A, A, registered, archived.reader)
-    assert found == Mapping(kind="identity", source="frame of reference", moving_to_fixed=None)
+    found = _between(archived, A, A, _registration(A, _item(A, [TURN])))
+    assert isinstance(found, Mapping)
+    assert (found.kind, found.source, found.transform) == ("identity", "frame of reference", None)
+    assert found.is_approved
 
 
 def test_mapping_when_registered_then_the_matrix_takes_the_moving_frame_into_the_own_one(archived: Archived) -> None:
-    registered = _held(archived.receipt(_registration(A, _item(A, [np.eye(4)]), _item(B, [TURN]))))
-    onto_own = mapping(B, A, registered, archived.reader)
+    registered = _registration(A, _item(A, [np.eye(4)]), _item(B, [TURN]))
+    onto_own = _between(archived, B, A, registered)
     assert _matrix(onto_own) == pytest.approx(TURN, abs=1e-8)
     assert isinstance(onto_own, Mapping)
     assert onto_own.source == uid("reg")
-    assert _matrix(mapping(A, B, registered, archived.reader)) == pytest.approx(np.linalg.inv(TURN), abs=1e-8)
+    assert _matrix(_between(archived, A, B, registered)) == pytest.approx(np.linalg.inv(TURN), abs=1e-8)
 
 
 def test_mapping_when_the_own_frame_has_no_item_then_it_maps_onto_itself(archived: Archived) -> None:
-    registered = _held(archived.receipt(_registration(A, _item(B, [TURN]))))
-    assert _matrix(mapping(B, A, registered, archived.reader)) == pytest.approx(TURN, abs=1e-8)
+    registered = _registration(A, _item(B, [TURN]))
+    assert _matrix(_between(archived, B, A, registered)) == pytest.approx(TURN, abs=1e-8)
 
 
 def test_mapping_when_two_frames_meet_in_a_third_then_they_are_joined_through_it(archived: Archived) -> None:
-    registered = _held(archived.receipt(_registration(C, _item(A, [TURN]), _item(B, [OTHER]))))
+    registered = _registration(C, _item(A, [TURN]), _item(B, [OTHER]))
     point = np.array([12.0, -30.0, 55.0, 1.0])
     through = np.linalg.inv(OTHER) @ (TURN @ point)
-    assert _matrix(mapping(A, B, registered, archived.reader)) @ point == pytest.approx(through, abs=1e-6)
+    assert _matrix(_between(archived, A, B, registered)) @ point == pytest.approx(through, abs=1e-6)
 
 
-def test_mapping_when_the_chain_runs_over_two_registrations_then_it_is_left_to_a_physicist(archived: Archived) -> None:
-    one = archived.receipt(_registration(A, _item(B, [TURN]), name="one"))
-    other = archived.receipt(_registration(B, _item(C, [OTHER]), name="other"))
-    found = mapping(C, A, _held(one, other), archived.reader)
-    assert _reason(found) == "no registration joins its frame of reference to the one of the image"
+def test_mapping_when_the_chain_runs_over_two_registrations_then_it_is_their_product(archived: Archived) -> None:
+    one = _registration(A, _item(B, [TURN]), name="one")
+    other = _registration(B, _item(C, [OTHER]), name="other")
+    for files in ((one, other), (other, one)):
+        found = _between(archived, C, A, *files)
+        assert _matrix(found) == pytest.approx(TURN @ OTHER, abs=1e-6)
+        assert isinstance(found, Mapping)
+        assert (found.kind, found.sources) == ("chain", (uid("one"), uid("other")))
+        assert [one.code for one in found.cautions] == ["LG-REG-010", "LG-REG-010", "LG-REG-012"]
+
+
+def test_mapping_when_a_chain_and_a_direct_registration_join_then_the_direct_one_counts(archived: Archived) -> None:
+    one = archived.receipt(_registration(A, _item(B, [TURN]), name="one"), minutes=7)
+    other = archived.receipt(_registration(B, _item(C, [OTHER]), name="other"), minutes=8)
+    direct = archived.receipt(_registration(A, _item(C, [OTHER]), name="direct"), minutes=0)
+    found = _between(archived, C, A, one, other, direct)
+    assert isinstance(found, Mapping)
+    assert found.sources == (uid("direct"),)
+    acts = [_judged("approved", "one"), _judged("rejected", "direct"), _judged("approved", "other")]
+    found = _between(archived, C, A, one, other, direct, acts=acts)
+    assert isinstance(found, Mapping)
+    assert found.sources == (uid("one"), uid("other"))
+    assert found.is_approved
+
+
+def test_mapping_when_errors_are_known_then_a_chain_adds_them_in_quadrature(archived: Archived) -> None:
+    files = [_registration(A, _item(B, [TURN]), name="one"), _registration(B, _item(C, [OTHER]), name="other")]
+    acts = [
+        _judged("approved", name, quality=RegistrationQuality(landmarks=5, tre_mean_mm=tre))
+        for name, tre in (("one", 1.5), ("other", 2.0))
+    ]
+    found = _between(archived, C, A, *files, acts=acts)
+    assert isinstance(found, Mapping)
+    assert found.error == "1.5 and 2.0 mm, together 2.5 mm (TRE)"
+    found = _between(archived, C, A, *files, acts=acts[1:])
+    assert isinstance(found, Mapping)
+    assert found.error == "1 of 2 not measured, at least 2.0 mm"
+
+
+def test_mapping_when_a_registration_was_rejected_then_it_joins_nothing_until_it_is_approved(
+    archived: Archived,
+) -> None:
+    made = _registration(A, _item(B, [TURN]))
+    rejected = _between(archived, B, A, made, acts=[_judged("approved"), _judged("rejected")])
+    assert _reason(rejected).endswith("was rejected by a physicist")
+    assert isinstance(rejected, NoMapping)
+    assert rejected.code == "LG-REG-004"
+    again = _between(archived, B, A, made, acts=[_judged("rejected"), _judged("approved")])
+    assert isinstance(again, Mapping)
+    assert again.is_approved
+    assert again.approved_by
+    assert not again.cautions
+
+
+def test_mapping_when_an_older_registration_is_approved_then_it_counts_before_the_newest(archived: Archived) -> None:
+    old = archived.receipt(_registration(A, _item(B, [OTHER]), name="old"), minutes=0)
+    new = archived.receipt(_registration(A, _item(B, [TURN]), name="new"), minutes=5)
+    found = _between(archived, B, A, new, old, acts=[_judged("approved", "old")])
+    assert isinstance(found, Mapping)
+    assert found.sources == (uid("old"),)
+
+
+def test_mapping_when_a_registration_scales_then_it_counts_only_once_approved(archived: Archived) -> None:
+    found = _between(archived, B, A, _registration(A, _item(B, [_scaled(1.02)])), acts=[_judged("approved")])
+    assert isinstance(found, Mapping)
+    assert found.kind == "affine"
+    assert [one.code for one in found.cautions] == ["LG-REG-013", "LG-REG-015"]
+
+
+def test_mapping_when_a_field_is_registered_then_it_holds_both_ways(archived: Archived) -> None:
+    geometry = Geometry(shape=(6, 7, 8), affine=np.diag([20.0, 20, 20, 1]))
+    bend = np.sin(np.indices(geometry.shape).sum(axis=0) / 3)[..., np.newaxis] * (4.0, -3.0, 2.0)
+    through = Transform((DisplacementStep(vectors_mm=bend.astype(np.float32), geometry=geometry),))
+    made = deformable_registration(
+        through.then(Transform.of_matrix(TURN)), geometry, header=header(frame=A), fixed=side(A), moving=side(B)
+    )
+    points = np.random.default_rng(3).uniform((15, 15, 15), (120, 100, 80), (50, 3))
+    there = _between(archived, B, A, made)
+    back = _between(archived, A, B, made)
+    assert isinstance(there, Mapping)
+    assert isinstance(back, Mapping)
+    assert there.kind == back.kind == "deformable"
+    assert there.transform is not None
+    assert back.transform is not None
+    moved = there.transform.to_moving(points)
+    assert moved == pytest.approx(through.then(Transform.of_matrix(TURN)).to_moving(points), abs=1e-4)
+    assert back.transform.to_moving(moved) == pytest.approx(points, abs=2e-3)
+
+
+def test_mapping_when_a_structure_is_invalid_then_places_within_it_have_no_partner(
+    breast: SampleRecord, sample_archive: Archived
+) -> None:
+    (truth,) = breast.patient.registrations
+    record = breast.record
+    held = next(
+        held
+        for dossier in record.dossiers
+        for held in dossier.instances
+        if held.header.structure_set and truth.target_frame_uid in held.header.structure_set.frame_uids
+    )
+    drawn = sample_archive.reader.structures(held)
+    heart = next(one for one in drawn.structures if one.name.startswith("Heart"))
+    act = JudgeRegistration(uid=truth.uid, verdict="approved", reason="resected", invalid=((held.uid, heart.name),))
+    changed = sample_archive.changed(breast, decisions=[act])
+    frames = (truth.source_frame_uid, truth.target_frame_uid)
+    found = find_mapping(*frames, changed, sample_archive.reader, _Nothing())
+    assert isinstance(found, Mapping), found
+    assert found.invalid == act.invalid
+    assert found.transform is not None
+    middle = np.concatenate(heart.closed).mean(axis=0)
+    moved = found.transform.to_moving(np.array([middle, middle + np.array([400.0, 0, 0])]))
+    assert np.isnan(moved[0]).all()
+    assert np.isfinite(moved[1]).all()
+    back = find_mapping(*frames[::-1], changed, sample_archive.reader, _Nothing())
+    assert isinstance(back, Mapping)
+    assert back.transform is not None
+    plain = _between(sample_archive, *frames[::-1], *breast.receipts.values())
+    assert isinstance(plain, Mapping)
+    assert plain.transform is not None
+    assert plain.transform.matrix is not None
+    there = np.linalg.inv(plain.transform.matrix) @ [*middle, 1.0]
+    assert np.isnan(back.transform.to_moving(there[np.newaxis, :3])).all()
+
+
+def test_mapping_when_the_invalid_structure_is_not_here_then_the_registration_is_not_used(archived: Archived) -> None:
+    act = _judged("approved", invalid=((uid("elsewhere"), "Lobe"),))
+    found = _between(archived, B, A, _registration(A, _item(B, [TURN])), acts=[act])
+    assert _reason(found).endswith("was approved without the inside of Lobe, whose structure set is not here")
 
 
 def test_mapping_when_matrices_commute_then_their_product_counts(archived: Archived) -> None:
     shift = np.eye(4)
     shift[:3, 3] = (5, -7, 9)
-    registered = _held(archived.receipt(_registration(A, _item(B, [np.eye(4), shift, shift]))))
-    assert _matrix(mapping(B, A, registered, archived.reader)) == pytest.approx(shift @ shift, abs=1e-8)
+    registered = _registration(A, _item(B, [np.eye(4), shift, shift]))
+    assert _matrix(_between(archived, B, A, registered)) == pytest.approx(shift @ shift, abs=1e-8)
 
 
 def test_mapping_when_the_order_of_matrices_matters_then_it_is_refused(archived: Archived) -> None:
-    registered = _held(archived.receipt(_registration(A, _item(B, [TURN, OTHER]))))
-    assert _reason(mapping(B, A, registered, archived.reader)).endswith("gives several matrices whose order matters")
+    registered = _registration(A, _item(B, [TURN, OTHER]))
+    assert _reason(_between(archived, B, A, registered)).endswith("gives several matrices whose order matters")
 
 
 def _scaled(by: float) -> Matrix:
@@ -134,22 +280,22 @@ def _scaled(by: float) -> Matrix:
     ids=["scale", "mirror", "shear", "nothing"],
 )
 def test_mapping_when_the_matrix_is_not_rigid_then_it_is_refused(archived: Archived, matrix: Matrix) -> None:
-    registered = _held(archived.receipt(_registration(A, _item(B, [matrix]))))
+    registered = _registration(A, _item(B, [matrix]))
     for moving, fixed in ((A, B), (B, A)):
-        assert _reason(mapping(moving, fixed, registered, archived.reader)).endswith("is not rigid")
+        assert "is not rigid" in _reason(_between(archived, moving, fixed, registered))
 
 
 def test_mapping_when_values_are_rounded_to_six_digits_then_it_still_is_rigid(archived: Archived) -> None:
-    registered = _held(archived.receipt(_registration(A, _item(B, [np.round(TURN, 6)]))))
-    assert _matrix(mapping(B, A, registered, archived.reader)) == pytest.approx(TURN, abs=1e-6)
+    registered = _registration(A, _item(B, [np.round(TURN, 6)]))
+    assert _matrix(_between(archived, B, A, registered)) == pytest.approx(TURN, abs=1e-6)
 
 
-def test_mapping_when_only_a_deformable_registration_joins_then_it_is_refused(archived: Archived) -> None:
+def test_mapping_when_a_deformable_registration_holds_nothing_then_it_is_refused(archived: Archived) -> None:
     item = Dataset()
     item.SourceFrameOfReferenceUID = B
+    item.DeformableRegistrationGridSequence = Items([Dataset()])
     made = _registration(A, item, sop_class=DeformableSpatialRegistrationStorage)
-    reason = _reason(mapping(B, A, _held(archived.receipt(made)), archived.reader))
-    assert reason == "only a deformable registration joins its frame of reference to the one of the image"
+    assert _reason(_between(archived, B, A, made)).endswith("has a displacement field without size or spacing")
 
 
 def _two_maps() -> Dataset:
@@ -180,15 +326,15 @@ def _empty() -> Dataset:
 def test_mapping_when_a_registration_is_in_doubt_then_it_is_refused_and_says_why(
     archived: Archived, make: Callable[[], Dataset], words: str
 ) -> None:
-    registered = _held(archived.receipt(make()))
-    assert _reason(mapping(B, A, registered, archived.reader)) == (
+    registered = make()
+    assert _reason(_between(archived, B, A, registered)) == (
         f"the registration that joins its frame of reference to the one of the image {words}"
     )
 
 
 def test_mapping_when_items_repeat_the_same_map_then_it_counts(archived: Archived) -> None:
-    registered = _held(archived.receipt(_registration(A, _item(B, [TURN]), _item(B, [TURN]), _item("", [OTHER]))))
-    assert _matrix(mapping(B, A, registered, archived.reader)) == pytest.approx(TURN, abs=1e-8)
+    registered = _registration(A, _item(B, [TURN]), _item(B, [TURN]), _item("", [OTHER]))
+    assert _matrix(_between(archived, B, A, registered)) == pytest.approx(TURN, abs=1e-8)
 
 
 def test_mapping_when_several_registrations_fit_then_the_last_usable_one_counts(archived: Archived) -> None:
@@ -196,23 +342,25 @@ def test_mapping_when_several_registrations_fit_then_the_last_usable_one_counts(
     new = archived.receipt(_registration(A, _item(B, [TURN]), name="new"), minutes=5)
     broken = archived.receipt(_registration(A, _item(B, [_scaled(2)]), name="broken"), minutes=9)
     for receipts in ((old, new, broken), (broken, new, old)):
-        found = mapping(B, A, _held(*receipts), archived.reader)
+        found = _between(archived, B, A, *receipts)
         assert isinstance(found, Mapping)
         assert found.source == uid("new")
 
 
 @pytest.mark.parametrize(("moving", "fixed"), [("", A), (A, ""), ("", "")])
 def test_mapping_when_a_frame_is_not_named_then_nothing_is_joined(archived: Archived, moving: str, fixed: str) -> None:
-    assert "names no frame of reference" in _reason(mapping(moving, fixed, [], archived.reader))
+    assert "names no frame of reference" in _reason(
+        _between(archived, moving, fixed, _registration(A, _item(B, [TURN])))
+    )
 
 
 def test_sample_registration_when_read_then_it_takes_points_as_the_sample_says(
     archived: Archived, sample_department: Department
 ) -> None:
     (truth,) = sample_department.patient("SAMPLE-0002").registrations
-    registered = _held(archived.receipt(truth.path))
-    forth = _matrix(mapping(truth.source_frame_uid, truth.target_frame_uid, registered, archived.reader))
-    back = _matrix(mapping(truth.target_frame_uid, truth.source_frame_uid, registered, archived.reader))
+    registered = truth.path
+    forth = _matrix(_between(archived, truth.source_frame_uid, truth.target_frame_uid, registered))
+    back = _matrix(_between(archived, truth.target_frame_uid, truth.source_frame_uid, registered))
     assert forth == pytest.approx(np.array(truth.matrix), abs=1e-9)
     assert forth @ back == pytest.approx(np.eye(4), abs=1e-9)
     # a spot of the anatomy lies in the source image where its placement says, and in the target where it was modelled
