@@ -100,7 +100,7 @@ def test_recovery_when_so_much_time_has_passed_then_the_table_tells(
 
 def test_recovery_when_target_or_parallel_or_acute_then_nothing_is_forgotten() -> None:
     model = read_recovery().models["abusaris"]
-    assert [model.forgotten(24, *of) for of in (("PTV", "serial"), ("Heart", "parallel"), ("Skin", "acute"))] == [0] * 3  # type: ignore[arg-type]
+    assert [model.forgotten(24, *of) for of in (("PTV", "serial"), ("Heart", "parallel"), ("Skin", "acute"))] == [0] * 3
 
 
 def test_months_when_a_day_short_then_below() -> None:
