@@ -3,69 +3,56 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
-
-import numpy as np
 
 from archive.answers import iso_date, person_answer
 from archive.assembly.delivery import parse_date
-from archive.model import DeliveryState, Dossier, Held
-from archive.uids import is_own
+from archive.model import Dossier
 from courses.composite import Composite, PlanShare
-from courses.errors import Unreadable
+from courses.drawn import Drawn as Drawn
+from courses.drawn import structures_of as structures_of
+from courses.effects import Effects, effect_rows, effects_on, histogram_of
+from courses.figures import Json, curve_of, figures_of
+from courses.notices import Notice, notice
+from courses.questions import Questions
 from courses.reading import Reader, slice_distance_mm
+from dose.biology.effect import LARGE_FRACTION_GY
 from dose.errors import DoseError
-from dose.shapes.dvh import Dvh, Figure, dvh
+from dose.shapes.dvh import Dvh
 from dose.shapes.structures import Structure
-
-Json = dict[str, Any]
-
-VOLUMES_GY = (5.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
-"""Doses at which volumes are told: V5 to V60 and the critical volumes below them."""
-
-CURVE_POINTS = 200
-"""About how many points a histogram has in JSON; its figures are computed on the full curve."""
-
-SAME_VOLUME_CC = 1e-4
-"""Bounds of a volume closer than this are one figure: JSON tells no more digits."""
-
-_ION_PLANS = frozenset({"proton", "carbon", "ion"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
-    """What is drawn on the image of a sum.
-
-    Parameters
-    ----------
-    structures
-        Those that enclose a volume in the frame of reference of the sum, each name once.
-    left_out
-        Structures and whole sets that could not be used, and why, in words.
-    """
-
-    structures: tuple[Structure, ...]
-    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Histograms:
-    """The histograms of all structures of a course, and in words which structures have none and why."""
+    """The histograms of all structures of a course, the structures themselves, and which have none and why."""
 
     found: tuple[Dvh, ...]
-    left_out: tuple[str, ...]
+    structures: tuple[Structure, ...]
+    notices: tuple[Notice, ...]
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The notices in words."""
+        return tuple(dict.fromkeys(one.words for one in self.notices))
 
 
-def composite_answer(composite: Composite, reader: Reader, *, as_of: date | None) -> Json:
+def composite_answer(
+    composite: Composite, reader: Reader, *, as_of: date | None, questions: Questions | None = None
+) -> Json:
     """Return a composite as `composite --json` prints it.
 
     Parameters
     ----------
     as_of
         The day intervals are counted to; the last session of all if None, so that the answer never depends on today.
+    questions
+        What is asked beyond physical dose and EQD2: other alpha/beta of structures, for instance.
     """
     day = as_of or _last_day(composite)
+    own = (questions or Questions()).alpha_beta_gy
     drawn = histograms(composite, reader)
+    slice_mm = slice_distance_mm(composite.image)
+    effects = [effects_on(one, composite, own, slice_mm=slice_mm) for one in drawn.structures]
+    told = [*_notices(composite), *drawn.notices, *_about_effects(drawn.structures, effects)]
     return {
         "format": "lastgate/composite/1",
         "patient": person_answer(composite.record.person),
@@ -77,9 +64,17 @@ def composite_answer(composite: Composite, reader: Reader, *, as_of: date | None
         "frame_of_reference_uid": composite.frame_uid,
         "dose_type": _dose_type(composite),
         "courses": [_course(dossier, composite, day) for dossier in composite.dossiers],
-        "structures": [_structure(one, is_open=composite.has_gap) for one in drawn.found],
+        "structures": [
+            {
+                **_structure(one, is_open=composite.has_gap),
+                "curve": curve_of(one, is_open=composite.has_gap),
+                **effect_rows(effect, composite),
+            }
+            for one, effect in zip(drawn.found, effects, strict=True)
+        ],
         "remaining": [],
-        "warnings": [*composite.warnings, *_warnings(composite), *drawn.left_out],
+        "warnings": list(dict.fromkeys(one.words for one in told)),
+        "codes": [one.as_json() for one in dict.fromkeys(told)],
         "files": {"rtdose_physical": None, "rtdose_eqd2": [], "report_pdf": None},
     }
 
@@ -94,54 +89,21 @@ def histograms(composite: Composite, reader: Reader, *, leave_out: frozenset[str
     leave_out
         RT ROI Interpreted Types (PS3.3 C.8.8.8) that are not asked for.
     """
-    total = composite.total
     drawn, slice_mm = structures_of(composite, reader), slice_distance_mm(composite.image)
-    found, left_out = [], [*drawn.left_out]
+    found: list[tuple[Structure, Dvh]] = []
+    told = [*drawn.notices]
     for structure in drawn.structures:
         if structure.interpreted_type in leave_out:
             continue
         try:
-            one = dvh(structure, total.grid, upper_gy=total.upper_gy, outside_gy=total.outside_gy, slice_mm=slice_mm)
+            one = histogram_of(structure, composite.total, slice_mm=slice_mm)
         except DoseError as error:
-            left_out.append(f"Structure {structure.name} has no histogram: {error}")
+            told.append(notice("no-histogram", name=structure.name, reason=error))
             continue
-        found.append(replace(one, unknown_cc=one.volume_cc) if composite.has_gap else one)
-    return Histograms(found=tuple(found), left_out=tuple(left_out))
-
-
-def structures_of(composite: Composite, reader: Reader) -> Drawn:
-    """Return the structures of the course a sum lies on; of two of one name that of the set which counts first."""
-    found: dict[str, Structure] = {}
-    left_out: list[str] = []
-    for held in _structure_sets(composite.onto):
-        label = (held.header.structure_set.label if held.header.structure_set else "") or held.uid
-        try:
-            read = reader.structures(held)
-        except (Unreadable, DoseError) as error:
-            left_out.append(f"Structure set {label} can't be read: {error}")
-            continue
-        left_out += [f"Structure {one.name} of set {label} can't be read: {one.reason}" for one in read.unreadable]
-        for structure in read.structures:
-            if not structure.has_volume:
-                continue
-            if (structure.frame_of_reference_uid or held.header.frame_uid) != composite.frame_uid:
-                left_out.append(f"Structure {structure.name} of set {label} is drawn in another frame of reference.")
-            elif found.setdefault(structure.name, structure) is not structure:
-                left_out.append(f"Structure {structure.name} of set {label} is left out: another set has one so named.")
-    return Drawn(structures=tuple(found.values()), left_out=tuple(dict.fromkeys(left_out)))
-
-
-def _structure_sets(dossier: Dossier) -> list[Held]:
-    """Return the structure sets of a course, those its delivered plans were made on first, then the newest first."""
-    given = [plan for plan in dossier.plans if plan.delivery_state is not DeliveryState.NOT_DELIVERED]
-    planned_on = {held.uid for plan in given for held in plan.structure_sets}
-    sets = [held for held in dossier.instances if held.header.structure_set and not is_own(held.uid)]
-    newest = sorted(sets, key=lambda held: (_day(held), held.uid), reverse=True)
-    return sorted(newest, key=lambda held: held.uid not in planned_on)
-
-
-def _day(held: Held) -> str:
-    return (held.header.structure_set.date if held.header.structure_set else "") or held.header.study_date
+        found.append((structure, replace(one, unknown_cc=one.volume_cc) if composite.has_gap else one))
+    return Histograms(
+        found=tuple(one for _, one in found), structures=tuple(one for one, _ in found), notices=tuple(told)
+    )
 
 
 def dvh_answer(composite: Composite, reader: Reader, *, basis: str) -> Json:
@@ -154,8 +116,10 @@ def dvh_answer(composite: Composite, reader: Reader, *, basis: str) -> Json:
         "complete": composite.is_complete,
         "dose_type": _dose_type(composite),
         "plans": [_plan(share) for share in composite.shares],
-        "structures": [{**_structure(one, is_open=is_open), **_curve(one, is_open=is_open)} for one in drawn.found],
-        "warnings": [*composite.warnings, *_warnings(composite), *drawn.left_out],
+        "structures": [
+            {**_structure(one, is_open=is_open), "curve": curve_of(one, is_open=is_open)} for one in drawn.found
+        ],
+        "warnings": list(dict.fromkeys(one.words for one in (*_notices(composite), *drawn.notices))),
     }
 
 
@@ -163,61 +127,14 @@ def _dose_type(composite: Composite) -> str:
     return "physical" if composite.dose_type == "PHYSICAL" else "rbe_weighted"
 
 
-def _figure(figure: Figure) -> Json:
-    """Return a figure with its bounds: the value is null where unknown dose could change it."""
-    value = None if figure.value is None else round(figure.value, 4)
-    return {"value": value, "lo": round(figure.lo, 4), "hi": round(figure.hi, 4)}
-
-
 def _structure(one: Dvh, *, is_open: bool) -> Json:
-    """Return the figures of a structure; a missing dose that nothing bounds (`is_open`) leaves what it can't change."""
-    doses = {
-        "max_gy": one.max_gy,
-        "mean_gy": one.mean_gy,
-        "min_gy": one.min_gy,
-        "d0_03cc_gy": one.d_cc(0.03),
-        "d0_1cc_gy": one.d_cc(0.1),
-        "d1cc_gy": one.d_cc(1.0),
-        "d2cc_gy": one.d_cc(2.0),
-        "d98_gy": one.d_percent(98),
-        "d95_gy": one.d_percent(95),
-        "d2_gy": one.d_percent(2),
-    }
-    told = {name: _figure(figure) for name, figure in doses.items()}
-    above, below = ([tell(dose) for dose in VOLUMES_GY] for tell in (one.v_gy, one.cv_gy))
-    if is_open:
-        told = {name: {"value": None, "lo": figure["lo"], "hi": None} for name, figure in told.items()}
-        above = [_bounded(volume.lo, one.volume_cc) for volume in above]
-        below = [_bounded(0.0, volume.hi) for volume in below]
-    # The biologically weighted sum is not computed by this version: null, never a guess.
+    """Return the figures of a structure; effect is told of composites alone, by `courses.effects`."""
     return {
         "name": one.name,
         "volume_cc": round(one.volume_cc, 4),
         "alpha_beta_gy": None,
-        "physical": {
-            **told,
-            "v": [{"gy": dose, "cc": _figure(volume)} for dose, volume in zip(VOLUMES_GY, above, strict=True)],
-            "cv": [{"gy": dose, "cc": _figure(volume)} for dose, volume in zip(VOLUMES_GY, below, strict=True)],
-            "unknown_cc": round(one.unknown_cc, 4),
-        },
+        "physical": figures_of(one, is_open=is_open),
         "eqd2": None,
-    }
-
-
-def _bounded(lo: float, hi: float) -> Figure:
-    return Figure(value=hi if hi - lo <= SAME_VOLUME_CC else None, lo=lo, hi=hi)
-
-
-def _curve(one: Dvh, *, is_open: bool) -> Json:
-    last = len(one.dose_gy) - 1
-    points = [*range(0, last, max(1, last // CURVE_POINTS)), last]
-    most = np.full_like(one.hi_cc, one.volume_cc) if is_open else one.hi_cc
-    return {
-        "curve": {
-            "dose_gy": [round(float(value), 4) for value in one.dose_gy[points]],
-            "lo_cc": [round(float(value), 5) for value in one.lo_cc[points]],
-            "hi_cc": [round(float(value), 5) for value in most[points]],
-        }
     }
 
 
@@ -272,22 +189,28 @@ def _plan(share: PlanShare) -> Json:
     }
 
 
-def _warnings(composite: Composite) -> Iterable[str]:
+def _notices(composite: Composite) -> Iterable[Notice]:
+    yield from composite.notices
     if composite.has_gap:
-        yield ("INCOMPLETE: a dose that was or may have been given is missing. Doses are lower bounds.")
+        yield notice("dose-missing")
     elif composite.has_doubt:
-        yield "INCOMPLETE: it is unknown whether a plan was delivered; its dose is in the upper bounds only."
+        yield notice("delivery-unknown")
     for other in composite.open_links:
-        yield f"INCOMPLETE: {other} may be the same person; until somebody decides, that dose is not in the sum."
-    for share in composite.shares:
-        label = share.plan.header.label or share.plan.uid
-        if share.mapping and share.mapping.kind != "identity":
-            yield f"Plan {label} came through registration {share.mapping.source}; nobody has approved it yet."
-        if share.source and composite.dose_type == "PHYSICAL" and share.plan.modality in _ION_PLANS:
-            yield f"Plan {label} is of ions and its dose is stored as physical: confirm that no RBE is in it."
+        yield notice("other-patient", other=other)
     frames = {share.dossier.id for share in composite.shares if share.mapping and share.mapping.kind == "identity"}
     if len(frames) > 1:
-        yield "Several courses share one frame of reference: make sure that their images were taken in one setup."
+        yield notice("one-frame")
+
+
+def _about_effects(structures: Iterable[Structure], effects: Iterable[Effects | None]) -> Iterable[Notice]:
+    """Yield what was assumed of tissues, and where fractions were so large that the model is in doubt."""
+    found = [(structure.name, effect) for structure, effect in zip(structures, effects, strict=True) if effect]
+    for name, effect in found:
+        if effect.is_assumed:
+            yield notice("tissue-assumed", name=name, alpha_beta=f"{effect.tissue.alpha_beta_gy:g}")
+    largest = max((effect.largest_fraction_gy for _, effect in found), default=0.0)
+    if largest > LARGE_FRACTION_GY:
+        yield notice("large-fractions", most=f"{largest:.3g}")
 
 
 def _last_day(composite: Composite) -> date | None:

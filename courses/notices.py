@@ -38,7 +38,7 @@ class Notice:
         }
 
 
-def notice(name: str, **figures: Any) -> Notice:
+def notice(name: str, /, **figures: Any) -> Notice:
     """Return the warning of that name in `notices.toml`, its figures put in."""
     told = _words()[name]
     return Notice(

@@ -5,6 +5,7 @@ the effect. Every sum has three volumes: what certainly was given (`lower_gy`), 
 the best estimate between them: fall-off beyond the edge of a grid, and plans in doubt taken as delivered.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -137,7 +138,8 @@ def left_unrepaired(exposure: Exposure, half_time_h: float | None) -> float:
     """Return the part h of damage left by other sessions, on average over its fractions: ``sum 2^(-dt/T)``."""
     if half_time_h is None or exposure.fractions <= 0:
         return 0.0
-    return sum(count * 2.0 ** (-hours / half_time_h) for hours, count in exposure.close) / exposure.fractions
+    left = sum(count * math.pow(2.0, -hours / half_time_h) for hours, count in exposure.close)
+    return left / exposure.fractions
 
 
 def largest_fraction_gy(gathered: Gathered, samples: Samples) -> float:
@@ -147,7 +149,7 @@ def largest_fraction_gy(gathered: Gathered, samples: Samples) -> float:
 
 
 def _effect_shares(part: GroupPart) -> tuple[float, float, float] | None:
-    # Between both readings of an unconfirmed dose the label is taken at its word: physical, so that RBE is still to come.
+    # Of both readings of an unconfirmed dose the probable one takes the label at its word: RBE is still to come.
     least, most = part.rbe
     return None if part.not_addable else (least, most, most)
 
