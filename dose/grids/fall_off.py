@@ -1,11 +1,11 @@
 """What a dose probably is where it was not calculated: an estimate, never a figure of the plan.
 
-Beyond the edge of a field dose falls about exponentially with the distance from it (TG-158, Kry et al., Med Phys 44:e391,
-2017); how fast depends on beam, depth and field. `FALL_OFF_MM` is what twelve stored grids of photon and proton plans of
-five planning systems say: cut at every second plane where between 2 % and 90 % of their maximum is left, and continued
-from there for up to 50 mm, they are on average neither over- nor underestimated with 30 mm (bias +0.2 % of the maximum;
--2.6 % with 20 mm, +2.0 % with 40 mm). Each single one is estimated badly (root mean square 13 % of the maximum; the best
-length of one grid is between 8 and 100 mm): whence the bounds, which hold whatever the fall-off is.
+Beyond the edge of a field dose falls about exponentially with the distance from it (TG-158, Kry et al., Med Phys
+44:e391, 2017); how fast depends on beam, depth and field. `FALL_OFF_MM` is what twelve stored grids of photon and
+proton plans say: cut at every second plane where between 2 % and 90 % of their maximum is left, and continued from
+there for up to 50 mm, they are on average neither over- nor underestimated with 30 mm (bias +0.2 % of the maximum;
+-2.6 % with 20 mm, +2.0 % with 40 mm). A single one is estimated badly (root mean square 13 % of the maximum; the best
+length of one grid lies between 8 and 100 mm): whence the bounds, which hold whatever the fall-off is.
 """
 
 import numpy as np

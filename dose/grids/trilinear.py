@@ -228,7 +228,9 @@ def _between(start: Place, step: Place, source: Volume, count: int) -> tuple[int
 @compiled
 def _has_neighbours(start: Place, step: Place, source: Volume, n: int) -> bool:
     x, y, z = start[0] + step[0] * n, start[1] + step[1] * n, start[2] + step[2] * n
-    return 0.0 <= x < source.shape[2] - 1.0 and 0.0 <= y < source.shape[1] - 1.0 and 0.0 <= z < source.shape[0] - 1.0
+    return bool(
+        0.0 <= x < source.shape[2] - 1.0 and 0.0 <= y < source.shape[1] - 1.0 and 0.0 <= z < source.shape[0] - 1.0
+    )
 
 
 @compiled
