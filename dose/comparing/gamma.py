@@ -172,7 +172,7 @@ def _search_all(
         values[part] = found
         return open_ones
 
-    return sum(spread(work, len(asked), at_most=50_000))
+    return spread(work, len(asked), at_most=50_000)
 
 
 def _shells(criteria: Criteria, to_index: npt.NDArray[np.float64]) -> Shells:
