@@ -190,7 +190,7 @@ def _plan(share: PlanShare) -> Json:
 
 
 def _notices(composite: Composite) -> Iterable[Notice]:
-    yield from composite.notices
+    """Yield what is to be warned of, what is missing first."""
     if composite.has_gap:
         yield notice("dose-missing")
     elif composite.has_doubt:
@@ -200,6 +200,7 @@ def _notices(composite: Composite) -> Iterable[Notice]:
     frames = {share.dossier.id for share in composite.shares if share.mapping and share.mapping.kind == "identity"}
     if len(frames) > 1:
         yield notice("one-frame")
+    yield from composite.notices
 
 
 def _about_effects(structures: Iterable[Structure], effects: Iterable[Effects | None]) -> Iterable[Notice]:

@@ -132,7 +132,7 @@ def effect_rows(found: Effects | None, composite: Composite) -> Json:
             "name": tissue.name,
             "alpha_beta_gy": tissue.alpha_beta_gy,
             "transition_gy": tissue.transition_gy,
-            "source": str(tissue.source) if tissue.source else "as asked for",
+            "source": tissue.source.citation if tissue.source else "as asked for",
             "is_assumed": found.is_assumed,
         },
         "eqd2": figures_of(eqd2, is_open=is_open),

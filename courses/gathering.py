@@ -139,7 +139,7 @@ class Gathering:
     def _stored(self, dose: DeliveredDose, weighted: Weighted) -> StoredDose | _Refused:
         """Return a grid that may be added, or why it may not."""
         try:
-            stored = self.reader.dose(weighted.held)
+            stored, is_cut_off = self.reader.dose_and_reach(weighted.held)
         except DoseNotAbsolute as error:
             return _Refused.of(notice("dose-relative", reason=error))
         except (DoseError, Unreadable) as error:
@@ -149,6 +149,8 @@ class Gathering:
         told = contradiction(dose.plan, weighted, stored)
         if told is not None:
             return _Refused.of(told)
+        if is_cut_off:
+            self.notices.append(notice("grid-saturated", label=dose.plan.header.label or dose.plan.uid))
         return stored
 
     def _part(

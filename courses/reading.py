@@ -18,6 +18,7 @@ from dose.shapes.structures import StructureSet, read_structures
 
 _XYZ = ("x", "y", "z")
 _SAME_PLACE_MM = 0.01
+_PLATEAU_VOXELS = 3
 
 
 class Reader:
@@ -57,6 +58,19 @@ class Reader:
     def dose(self, held: Held) -> StoredDose:
         """Return a dose grid; `dose.errors.DoseError` says why it can't be used."""
         return read_dose(self.dataset(held))
+
+    def dose_and_reach(self, held: Held) -> tuple[StoredDose, bool]:
+        """Return a dose grid, and whether it is cut off at the largest number it can store.
+
+        Many planning systems scale a dose so that its one maximum is that number; several voxels there are a plateau
+        that the patient does not have.
+        """
+        dataset = self.dataset(held)
+        stored = read_dose(dataset)
+        bits = int(dataset.get("BitsStored") or 0) - int(dataset.get("PixelRepresentation") or 0)
+        most = stored.grid.max_gy
+        is_last = bits > 0 and most > 0 and round(most / float(dataset.DoseGridScaling)) >= 2**bits - 1
+        return stored, is_last and int(np.count_nonzero(stored.grid.dose_gy >= most)) >= _PLATEAU_VOXELS
 
     def structures(self, held: Held) -> StructureSet:
         """Return all structures of a structure set."""

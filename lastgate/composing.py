@@ -59,7 +59,7 @@ def composed(
     composite = compose(
         record, house.reader, onto=onto, as_planned=as_planned, open_links=open_links, derived=house.derived
     )
-    answer = composite_answer(composite, house.reader, as_of=as_of)
+    answer = composite_answer(composite, house.reader, as_of=as_of, questions=asked)
     if as_planned:
         answer["warnings"].insert(0, "As planned: every plan is taken as if it had been delivered as planned.")
     answer["assumptions"] = assumptions(composite, asked)
