@@ -181,8 +181,8 @@ def _shells(criteria: Criteria, to_index: npt.NDArray[np.float64]) -> Shells:
     count = int(np.floor(criteria.max_gamma * criteria.steps + 1e-9))
     radii = step * np.arange(count + 1)
     places = [_sphere(float(radius), step) for radius in radii]
-    ends = np.cumsum([len(one) for one in places])
-    return radii, ends, np.ascontiguousarray(np.concatenate(places) @ to_index.T)
+    ends = np.cumsum([len(one) for one in places], dtype=np.int64)
+    return radii.astype(np.float64), ends, np.ascontiguousarray(np.concatenate(places) @ to_index.T)
 
 
 def _sphere(radius: float, step: float) -> Points:

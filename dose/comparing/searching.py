@@ -70,7 +70,8 @@ def _refined(
     r = -g (c - D0) distance^2 / (difference^2 + distance^2 g^2).
     """
     wanted, difference, distance_mm = asked
-    best, here, index, slope = np.inf, place.copy(), np.empty(3), np.empty(3)
+    best: float = np.inf
+    here, index, slope = place.copy(), np.empty(3), np.empty(3)
     probe_mm = 0.01 * distance_mm
     for _ in range(_STEPS):
         for n in range(3):

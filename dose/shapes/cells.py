@@ -68,7 +68,7 @@ def _at(volume: Volume, plane: int, row: int, column: int, v: float, u: float) -
     below, right = min(row + 1, volume.shape[1] - 1), min(column + 1, volume.shape[2] - 1)
     upper = volume[plane, row, column] * (1 - u) + volume[plane, row, right] * u
     lower = volume[plane, below, column] * (1 - u) + volume[plane, below, right] * u
-    return upper * (1 - v) + lower * v
+    return float(upper * (1 - v) + lower * v)
 
 
 @compiled

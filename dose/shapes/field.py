@@ -71,8 +71,8 @@ class Field:
         """Prepare interpolation at the pixel centres of a raster."""
         rows, columns = raster.shape
         self._pixel_mm2 = raster.pixel_area
-        self._v = self._places(raster.origin[1] + (np.arange(rows) + 0.5) * raster.pixel[1], 1)
-        self._u = self._places(raster.origin[0] + (np.arange(columns) + 0.5) * raster.pixel[0], 0)
+        self._v = self._places(raster.origin[1] + np.arange(0.5, rows) * raster.pixel[1], 1)
+        self._u = self._places(raster.origin[0] + np.arange(0.5, columns) * raster.pixel[0], 0)
         self._v_corners = _corners(raster.origin[1], raster.pixel[1], rows, self.spacing[1], self._rows)
         self._u_corners = _corners(raster.origin[0], raster.pixel[0], columns, self.spacing[0], self._columns)
 

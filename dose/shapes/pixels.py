@@ -172,7 +172,7 @@ def _root(parent: _Numbers, n: int) -> int:
 def _touches(mask: Mask, row: int, column: int, kind: bool) -> bool:
     """Whether a pixel or one of its four neighbours is of a kind."""
     rows, columns = mask.shape
-    return (
+    return bool(
         mask[row, column] == kind
         or (row > 0 and mask[row - 1, column] == kind)
         or (row + 1 < rows and mask[row + 1, column] == kind)
