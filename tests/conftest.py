@@ -1,8 +1,11 @@
 """Fixtures every room may use."""
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 
@@ -17,6 +20,25 @@ pytest_plugins = (
 )
 
 _REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def peers_that_close() -> Iterator[None]:
+    """Let peers that are plain pynetdicom close their sockets.
+
+    Where the other side is gone already its `shutdown` fails, and the `close` behind it is passed over: the garbage
+    collector finds the socket in the middle of some other test, and fails that.
+    """
+    from pynetdicom.transport import AssociationSocket
+
+    def close(self: AssociationSocket) -> None:
+        if self.socket is not None:
+            with suppress(OSError):
+                self.socket.shutdown(2)
+            self.socket.close()
+
+    with mock.patch.object(AssociationSocket, "_shutdown_socket", close):
+        yield
 
 
 @pytest.fixture(scope="session")
