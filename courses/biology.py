@@ -52,11 +52,18 @@ def read_biology(*, tissues: Path | None = None, recovery: Path | None = None, l
         A row can't be used; the message names it and says what to write.
     """
     read = Biology(tissues=read_tissues(tissues), recovery=read_recovery(recovery), limits=read_limits(limits))
-    for one in read.limits.sets.values():
-        for row in one.rows:
-            if row.recovery and row.recovery not in read.recovery.models:
-                raise BadTable(f"Limit {row.name} names the recovery model {row.recovery}, which there is not.")
+    _refuse_unknown_rules(read)
     return read
+
+
+def _refuse_unknown_rules(read: Biology) -> None:
+    for row in (row for one in read.limits.sets.values() for row in one.rows if row.recovery):
+        if row.recovery in read.recovery.scalings and not row.is_first_course:
+            raise BadTable(
+                f"Limit {row.name}: {row.recovery} scales limits of a first course; write first_course = true."
+            )
+        if row.recovery not in read.recovery.models and row.recovery not in read.recovery.scalings:
+            raise BadTable(f"Limit {row.name} names the rule of recovery {row.recovery}, which there is not.")
 
 
 @cache
@@ -121,7 +128,7 @@ def forgotten_by_course(
 
 
 def recovery_models(rules: RecoveryRules, names: tuple[str, ...]) -> list[RecoveryModel]:
-    """Return the models that were asked for; names of rules that scale limits are left to `limit_scalings`.
+    """Return the models that were asked for; rules that scale limits are in `scalings` of the rules.
 
     Raises
     ------

@@ -1,9 +1,10 @@
 """What remains for the next course, organ by organ, under a set of limits: rows of the answer of a composite.
 
 Each limit is evaluated in its own terms: all courses in its quantity, with its alpha/beta, in its metric.
-Beside the plain row stands one for each rule of recovery that was asked for, and none is ever applied by itself. A rule
-that forgets takes a part of the dose given off, voxel by voxel and course by course; one that scales limits leaves all
-dose and raises the limit. LQ-L has no row: it never clears a limit.
+Beside the plain figures stand those with a rule of recovery, if it was asked for and belongs to the limit; what does
+not belong to it is named with the reason, and none is ever applied by itself. A rule that forgets takes a part of the
+dose given off, voxel by voxel and course by course; one that scales limits leaves all dose and raises the limit. LQ-L
+has no row: it never clears a limit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from archive.assembly.delivery import parse_date
 from courses.biology import Biology, forgotten_by_course, intervals, recovery_models, standard_name
 from courses.exposures import Gathered
 from courses.summing import Samples, eqd2_sum, sample_parts
 from dose.biology.limits import Limit
-from dose.biology.recovery import LimitScaling, RecoveryModel
+from dose.biology.recovery import LimitScaling, RecoveryModel, months_between
 from dose.biology.remaining import Given, Range, Remaining, remaining
 from dose.errors import DoseError
 from dose.grids.grid import Geometry
@@ -25,6 +27,7 @@ from dose.shapes.dvh import Figure, dvh
 from dose.shapes.structures import Structure
 
 Json = dict[str, Any]
+Rule = RecoveryModel | LimitScaling
 
 MARGIN_MM = 12.0
 """Around a structure so much is summed: it ends half a slice beyond its contours, and cells lie between voxels."""
@@ -67,8 +70,8 @@ def remaining_rows(gathered: Gathered, structures: Sequence[Structure], asked: A
         There is no such set of limits, or no such rule of recovery.
     """
     limits = biology.limits.named(asked.limits)
-    models = recovery_models(biology.recovery, asked.recovery)
-    scalings = [biology.recovery.scalings[name] for name in asked.recovery if name in biology.recovery.scalings]
+    rules: list[Rule] = [*recovery_models(biology.recovery, asked.recovery)]
+    rules += [biology.recovery.scalings[name] for name in asked.recovery if name in biology.recovery.scalings]
     months = intervals(gathered, asked.as_of)
     rows: list[Json] = []
     for structure in structures:
@@ -76,7 +79,7 @@ def remaining_rows(gathered: Gathered, structures: Sequence[Structure], asked: A
         if not found:
             continue
         organ = _Organ(gathered, structure, asked, biology, months)
-        rows += [_row(organ, limit, models, scalings) for limit in found]
+        rows += [_row(organ, limit, rules) for limit in found]
     return rows
 
 
@@ -92,14 +95,24 @@ class _Organ:
         months: Mapping[str, float | None],
     ) -> None:
         self.structure, self.asked, self.months = structure, asked, months
-        self.tissue = biology.tissues.of(standard_name(structure.name))
+        self.name = standard_name(structure.name)
+        self.tissue = biology.tissues.of(self.name)
         self._gathered = gathered
         self._read: Samples | None = None
 
     @property
     def interval_months(self) -> float | None:
-        """Months since the last fraction of the course treated last; None where a date is missing."""
+        """Months since the last fraction of the course treated last; None where a date is missing.
+
+        With a dose missing, courses that are not in the sum are looked at too: the one treated last may be one of them.
+        """
         passed = list(self.months.values())
+        if self.asked.has_gap:
+            passed += [
+                months_between(parse_date(one.last_fraction), self.asked.as_of)
+                for one in self._gathered.record.dossiers
+                if one.id not in self.months and one.last_fraction
+            ]
         return None if None in passed else min((one for one in passed if one is not None), default=None)
 
     def given(self, limit: Limit, forgotten: Mapping[str, float] | None = None) -> Given:
@@ -155,7 +168,7 @@ def around(structure: Structure, geometry: Geometry) -> Geometry:
     return Geometry(shape=(planes, rows, columns), affine=affine)
 
 
-def _row(organ: _Organ, limit: Limit, models: Sequence[RecoveryModel], scalings: Sequence[LimitScaling]) -> Json:
+def _row(organ: _Organ, limit: Limit, rules: Sequence[Rule]) -> Json:
     row: Json = {
         "structure": organ.structure.name,
         "limit": limit.name,
@@ -173,47 +186,60 @@ def _row(organ: _Organ, limit: Limit, models: Sequence[RecoveryModel], scalings:
         "interval_months": organ.interval_months and round(organ.interval_months, 2),
         "reason": None,
         "alternatives": [],
+        "left_out": _left_out(organ, limit, rules),
     }
     if not limit.is_active:
         told = remaining(limit, Given(estimate=None, lo=0.0, hi=None), organ.asked.fractions)
         return {**row, "reason": " ".join(told.reasons)}
     try:
-        return {**row, "alternatives": list(_alternatives(organ, limit, models, scalings))}
+        return {**row, "alternatives": _alternatives(organ, limit, rules)}
     except DoseError as error:
         return {**row, "reason": f"The structure has no histogram: {error}"}
 
 
-def _alternatives(
-    organ: _Organ, limit: Limit, models: Sequence[RecoveryModel], scalings: Sequence[LimitScaling]
-) -> list[Json]:
-    name, plain, count = standard_name(organ.structure.name), organ.given(limit), organ.asked.fractions
-    found = [_told(remaining(limit, plain, count), plain, rule=None, kind="none", source="")]
-    for model in models:
-        if model.is_for(name, organ.tissue.kind):
-            gone = forgotten_by_course(model, organ.structure.name, organ.tissue, organ.months)
+def _left_out(organ: _Organ, limit: Limit, rules: Sequence[Rule]) -> list[Json]:
+    told = [(rule.title, _why_not(organ, limit, rule)) for rule in rules]
+    return [{"recovery": title, "reason": reason} for title, reason in told if reason is not None]
+
+
+def _alternatives(organ: _Organ, limit: Limit, rules: Sequence[Rule]) -> list[Json]:
+    """Return the figures without recovery, then with each rule that belongs to the limit."""
+    plain, count = organ.given(limit), organ.asked.fractions
+    found = [_told(remaining(limit, plain, count), plain)]
+    for rule in rules:
+        if _why_not(organ, limit, rule) is not None:
+            continue
+        if isinstance(rule, LimitScaling):
+            factor = rule.factor(organ.interval_months, organ.name)
+            found.append({**_told(remaining(limit, plain, count, factor=factor), plain, rule), "factor": factor})
+        else:
+            gone = forgotten_by_course(rule, organ.structure.name, organ.tissue, organ.months)
             given = organ.given(limit, gone)
-            told = _told(remaining(limit, given, count), given, model.title, "forgets", str(model.source))
-            found.append({**told, "forgotten": gone})
-    for scaling in scalings:
-        if scaling.is_for(name) and limit.at_least is None:
-            factor = scaling.factor(organ.interval_months, name)
-            told = _told(
-                remaining(limit, plain, count, factor=factor), plain, scaling.title, "scales-limit", str(scaling.source)
-            )
-            found.append({**told, "factor": factor})
+            found.append({**_told(remaining(limit, given, count), given, rule), "forgotten": gone})
     return found
 
 
-def _told(one: Remaining, given: Given, rule: str | None, kind: str, source: str) -> Json:
+def _why_not(organ: _Organ, limit: Limit, rule: Rule) -> str | None:
+    """Return why a rule that was asked for is not shown with a limit; None where it is."""
+    scales = isinstance(rule, LimitScaling)
+    is_for = rule.is_for(organ.name) if isinstance(rule, LimitScaling) else rule.is_for(organ.name, organ.tissue.kind)
+    if not is_for:
+        return "It says nothing of this structure."
+    if scales and limit.at_least is not None:
+        return "It scales limits of dose, and this one is of a volume."
+    return limit.why_not_recovery(rule.name, scales_limit=scales)
+
+
+def _told(one: Remaining, given: Given, rule: Rule | None = None) -> Json:
     unit, what = ("cc", "spared") if one.limit.at_least is not None else ("gy", "used")
     quantity = "_eqd2" if unit == "gy" and one.limit.quantity == "EQD2" else ""
     used: Json | None = {"value": None, "lo": round(given.lo, 4), "hi": None, "estimate": None}
     if given.hi is not None:
         used = _figure(Range(estimate=given.estimate, lo=given.lo, hi=given.hi))
     return {
-        "recovery": rule,
-        "kind": kind,
-        "source": source or None,
+        "recovery": rule and rule.title,
+        "kind": "none" if rule is None else "scales-limit" if isinstance(rule, LimitScaling) else "forgets",
+        "source": rule and str(rule.source),
         "state": one.state,
         "limit": round(one.limit_value, 4),
         "at_most": one.is_at_most,

@@ -23,7 +23,7 @@ STANDARD_SET = "cord"
 
 _KEYS = SOURCE_KEYS | {
     "set", "structure", "metric", "quantity", "alpha_beta_gy", "model", "at_most", "at_least", "each_course",
-    "new_course", "new_share", "least_months", "recovery", "note", "active",
+    "new_course", "new_share", "least_months", "recovery", "first_course", "note", "active",
 }  # fmt: skip
 
 
@@ -52,7 +52,10 @@ class Limit:
     least_months
         Interval the limit presumes.
     recovery
-        Name of the recovery model of the set; it is never applied by itself.
+        Name of the rule it was published with; no other belongs to it, and none is ever applied by itself. Empty where
+        it was published without one: what time does is then in the figure already, or in the interval it presumes.
+    is_first_course
+        Whether it is a limit of patients never irradiated there: a rule that scales limits is for these alone.
     is_active
         Whether anything is computed from the row.
     """
@@ -70,6 +73,7 @@ class Limit:
     new_share: float | None
     least_months: float | None
     recovery: str
+    is_first_course: bool
     note: str
     is_active: bool
     source: Source
@@ -83,6 +87,22 @@ class Limit:
     def per_eqd2(self) -> float:
         """What an EQD2 is multiplied with to be in the quantity of the row."""
         return 1.0 if self.quantity == "EQD2" else 1 + 2 / self.alpha_beta_gy
+
+    def why_not_recovery(self, rule: str, *, scales_limit: bool) -> str | None:
+        """Return in words why a rule of recovery is not for this row; None where it is.
+
+        A limit for all courses was found with the recovery the patients had: to let the dose before recover once more
+        counts it twice. 30 Gy in 10 and 20 Gy in 5 leave 0.5 Gy2 of Nieder's 135.5, not 34.25.
+        """
+        if rule == self.recovery:
+            return None
+        if scales_limit and not self.recovery:
+            return (
+                None if self.is_first_course else "It scales limits of a first course, and this one is of all courses."
+            )
+        if self.recovery:
+            return f"The limit was published with the rule {self.recovery} and with no other."
+        return "The limit was published without recovery: time is in its figure or in the interval it presumes."
 
     def is_for(self, structure: str) -> bool:
         """Return whether it is a limit of this structure: the organ itself is not its planning risk volume."""
@@ -157,6 +177,7 @@ def _limit(row: Checked, version: str) -> Limit:
         new_share=row.maybe("new_share", above=0),
         least_months=row.maybe("least_months", least=0),
         recovery=row.text("recovery", default=""),
+        is_first_course=row.flag("first_course", default=False),
         note=row.text("note", default=""),
         is_active=row.flag("active", default=True),
         source=row.source(version=version),
@@ -180,5 +201,11 @@ def _refuse_contradictions(row: Checked, limit: Limit) -> None:
             raise row.fail("a critical volume is told in EQD2.")
     elif limit.metric.unit != "Gy" or limit.at_most is None or limit.at_least is not None:
         raise row.fail("a metric in Gy has at_most and no at_least; volumes are told as critical volumes.")
+    if limit.recovery and limit.least_months is not None:
+        raise row.fail("a limit that presumes an interval (least_months) has no recovery: time would count twice.")
+    if limit.is_first_course and {limit.least_months, limit.each_course_gy, limit.new_course_gy, limit.new_share} != {
+        None
+    }:
+        raise row.fail("a limit of a first course says nothing of intervals, of each course or of the new one.")
     if limit.new_share is not None and limit.new_share >= 1:
         raise row.fail("new_share is a part of all dose, below 1.")
