@@ -15,6 +15,7 @@ from courses.figures import Json, curve_of, figures_of
 from courses.notices import Notice, notice
 from courses.questions import Questions
 from courses.reading import Reader, slice_distance_mm
+from courses.registration_answers import mapping_answer
 from dose.biology.effect import LARGE_FRACTION_GY
 from dose.errors import DoseError
 from dose.shapes.dvh import Dvh
@@ -170,9 +171,6 @@ def _reason(shares: list[PlanShare]) -> str | None:
 
 
 def _plan(share: PlanShare) -> Json:
-    registration = None
-    if share.mapping:
-        registration = {"kind": share.mapping.kind, "source": share.mapping.source, "quality": None}
     return {
         "uid": share.plan.uid,
         "label": share.plan.header.label,
@@ -184,7 +182,7 @@ def _plan(share: PlanShare) -> Json:
         },
         "source": share.source or None,
         "credential": None,
-        "registration": registration,
+        "registration": mapping_answer(share.mapping) if share.mapping else None,
         "reason_not_summed": share.reason_not_summed or None,
     }
 

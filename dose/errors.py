@@ -82,7 +82,7 @@ class ContoursNotPlanar(BadStructure):
 class BadRegistration(DoseError):
     """A registration, or what it says of two frames of reference, is in doubt."""
 
-    code = "LG-DOS-040"
+    code = "LG-DOS-045"
     hint = "Make the registration anew, with one rigid matrix or one displacement field for each frame of reference."
 
 

@@ -27,7 +27,7 @@ from archive.uids import own_uid
 from courses.reading import planning_series
 from courses.registration_quality import Judged, measure, verdicts
 from dose.grids.grid import Mask
-from dose.objects.header import ObjectHeader, PlaneImage
+from dose.objects.header import LO_LENGTH, ObjectHeader, PlaneImage
 from dose.objects.write_registration import Side, deformable_registration, spatial_registration
 from dose.registering.deformable import register_deformable
 from dose.registering.images import grown, upright, working_spacing_mm
@@ -197,9 +197,15 @@ def _dataset(record: PatientRecord, fixed: _Series, moving: _Series, found: Regi
     sides = {"fixed": _side(fixed), "moving": _side(moving)}
     matrix = found.transform.matrix
     if matrix is not None:
-        return spatial_registration(matrix, header=header, comment=found.method, **sides)
+        return spatial_registration(matrix, header=header, comment=_comment(found), **sides)
     geometry = upright(fixed.judged.image.geometry, working_spacing_mm(fixed.judged.image.geometry))
-    return deformable_registration(found.transform, geometry, header=header, comment=found.method, **sides)
+    return deformable_registration(found.transform, geometry, header=header, comment=_comment(found), **sides)
+
+
+def _comment(found: Registered) -> str:
+    """Return the method as far as an LO of 64 characters holds it; the decision tells it whole."""
+    words = found.method.partition(":")[0]
+    return f"{words}; then demons"[:LO_LENGTH] if found.kind == "deformable" else words[:LO_LENGTH]
 
 
 def _side(series: _Series) -> Side:
@@ -267,7 +273,7 @@ def _act(
 
 def _answer(act: Register, found: Registered, fixed: _Series) -> dict[str, Any]:
     return {
-        "schema": "lastgate/registration/1",
+        "format": "lastgate/registration/1",
         "uid": act.uid,
         "sha256": act.sha256,
         "kind": act.kind,

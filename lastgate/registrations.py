@@ -1,15 +1,15 @@
 """The registrations of a patient as answers: what joins what, how good it is, and what was said of it."""
 
-from dataclasses import asdict
 from typing import Any
 
 from archive.desk.accounts import Account
 from archive.errors import NotFound, Refused
-from archive.facts.dose_decisions import JudgeRegistration, RegistrationQuality
+from archive.facts.dose_decisions import JudgeRegistration
 from archive.headers import InstanceKind
 from archive.journal.journal import Event
 from archive.model import Held, PatientRecord
 from courses.joints import IDENTITY, Joint, Verdict, Workshop, instances_of, joints_of, verdicts_of
+from courses.registration_answers import quality_answer
 from dose.errors import BadRegistration
 from dose.objects.registration import Form, form_of
 from lastgate.wiring import House
@@ -23,6 +23,7 @@ def registrations_answer(house: House, record: PatientRecord) -> dict[str, Any]:
     workshop = Workshop(record, house.reader, house.derived)
     verdicts = verdicts_of(record)
     return {
+        "format": "lastgate/registrations/1",
         "patient": record.key,
         "registrations": [_joint(joint, workshop) for joint in joints_of(record)],
         "frames": [
@@ -47,7 +48,7 @@ def _joint(joint: Joint, workshop: Workshop) -> dict[str, Any]:
         "source": "computed" if act else "received",
         "method": act.method if act else "",
         "since": joint.since.isoformat(),
-        "quality": _quality(joint.quality),
+        "quality": quality_answer(joint.quality),
         "verdict": _verdict(joint.verdict),
         "invalid": [{"structure_set": uid, "name": name} for uid, name in joint.invalid],
         "problem": problem,
@@ -67,13 +68,6 @@ def _kind(joint: Joint, workshop: Workshop) -> str:
 def _series(joint: Joint) -> list[str]:
     header = joint.held.header.registration if joint.held else None
     return list(header.series_uids) if header else []
-
-
-def _quality(quality: RegistrationQuality | None) -> dict[str, Any] | None:
-    return None if quality is None else asdict(quality) | {
-        "dice": dict(quality.dice),
-        "mean_distance_mm": dict(quality.mean_distance_mm),
-    }  # fmt: skip
 
 
 def _verdict(verdict: Verdict | None) -> dict[str, Any] | None:

@@ -100,7 +100,7 @@ def registration_rows(composite: Told, wordings: Wordings) -> list[tuple[str, st
 
 def _verdict(told: Told, wordings: Wordings) -> str:
     by = str(told.get("approved_by") or "")
-    if told.get("approved"):
+    if told.get("approved") and (by or told.get("kind") != "identity"):
         return f"{wordings.of('verdict', 'approved')} {by}".strip()
     return wordings.of("verdict", "same_frame" if told.get("kind") == "identity" else "nobody")
 

@@ -62,7 +62,9 @@ def test_composite_when_told_as_json_then_it_has_all_that_is_promised(answer: Js
                 "uid", "label", "delivery_state", "fractions", "source", "credential", "registration",
             }  # fmt: skip
             assert plan["fractions"].keys() == {"planned", "delivered"}
-            assert plan["registration"].keys() == {"kind", "source", "quality"}
+            assert plan["registration"].keys() >= {
+                "kind", "source", "sources", "quality", "approved", "approved_by", "verdict",
+            }  # fmt: skip
     for structure in answer["structures"]:
         assert structure.keys() >= {"name", "alpha_beta_gy", "physical", "eqd2"}
         assert structure["physical"].keys() >= {*DOSES, "v", "cv", "unknown_cc"}
@@ -166,7 +168,8 @@ def test_registration_when_a_course_came_through_one_then_the_warning_names_it(
     told = _answer(sample_archive, breast.record)
     (registration,) = breast.patient.registrations
     assert told["courses"][0]["plans"][0]["registration"] == {
-        "kind": "rigid", "source": registration.uid, "quality": None,
+        "kind": "rigid", "source": registration.uid, "sources": [registration.uid], "quality": None, "approved": False,
+        "approved_by": "", "verdict": None, "error": "not measured",
     }  # fmt: skip
     assert any(registration.uid in warning and "nobody has approved it" in warning for warning in told["warnings"])
 
