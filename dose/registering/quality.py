@@ -20,7 +20,7 @@ from dose.registering.solids import Solid
 
 Lengths = npt.NDArray[np.float64]
 
-_MOST_VOXELS = 4_000_000
+_MOST_VOXELS = 600_000
 _FINE_MM = 1.0
 _JACOBIAN_MM = 3.0
 _CONSISTENCY_MM = 6.0
