@@ -57,4 +57,4 @@ class Questions:
     fractions: int | None = None
     limits: str = ""
     candidate: Candidate | None = None
-    has_ensemble: bool = True
+    has_ensemble: bool = False

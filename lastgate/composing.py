@@ -16,7 +16,9 @@ from archive.desk.accounts import Account
 from archive.journal.journal import Event
 from archive.model import PatientRecord
 from courses.answers import composite_answer
+from courses.biology import standard_biology
 from courses.composite import Composite, compose
+from courses.further import with_further
 from courses.provenance import assumptions, provenance
 from courses.questions import Questions
 from lastgate import derived
@@ -24,6 +26,7 @@ from lastgate.approving import approval_event, approval_of, approved_by, asked_o
 from lastgate.composed_objects import Making, write_objects
 from lastgate.composed_papers import reports, write_papers
 from lastgate.effect_objects import write_effects
+from lastgate.mapped_structures import write_mapped_structures
 from lastgate.proposing import others_of, proposals_about
 from lastgate.wiring import House
 
@@ -60,6 +63,7 @@ def composed(
         record, house.reader, onto=onto, as_planned=as_planned, open_links=open_links, derived=house.derived
     )
     answer = composite_answer(composite, house.reader, as_of=as_of, questions=asked)
+    answer = with_further(answer, composite, house.reader, house.derived, asked, standard_biology())
     if as_planned:
         answer["warnings"].insert(0, "As planned: every plan is taken as if it had been delivered as planned.")
     answer["assumptions"] = assumptions(composite, asked)
@@ -90,6 +94,7 @@ def compose_patient(
         )
         write_objects(making)
         write_effects(making)
+        write_mapped_structures(making)
         write_papers(house, composite, answer, folder)
         _write_json(answer, folder / "composite.json")
     return answer

@@ -127,7 +127,7 @@ def composite(
     fractions: Fractions = None,
     limits: Limits = "",
     candidate: CandidateName = "",
-    ensemble: Ensemble = True,
+    ensemble: Ensemble = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Sum the delivered dose of all courses of a patient."""
@@ -167,7 +167,7 @@ def approve_composite(
     fractions: Fractions = None,
     limits: Limits = "",
     candidate: CandidateName = "",
-    ensemble: Ensemble = True,
+    ensemble: Ensemble = False,
     password_file: PasswordFile = None,
 ) -> None:
     """Approve a composite as it stands (a physicist does); ask for the same as with `lastgate composite`."""

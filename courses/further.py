@@ -1,0 +1,150 @@
+"""What is asked of a composite beyond its figures: what remains, how courses meet, how far figures can be trusted.
+
+`courses.answers` tells the figures themselves. Here stand the keys that are answered on top: `remaining` where a number
+of fractions was asked about, `candidate` where a new plan was given, `overlap` where there is more than one course, and
+the ensemble where it was asked for.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from courses.answers import Histograms, histograms
+from courses.biology import Biology, forgotten_by_course, intervals, recovery_models, standard_name
+from courses.candidate import Organ, Placed, candidate_answer
+from courses.composite import Composite
+from courses.doubts import doubt_rows, found_overlaps, measured_errors_mm, overlap_rows
+from courses.effects import effects_on, tissue_of
+from courses.errors import BadReference
+from courses.questions import Candidate, Questions
+from courses.reading import Reader, slice_distance_mm
+from courses.registration import Derived, NoMapping, find_mapping
+from courses.remaining import Asked, remaining_rows
+from courses.uncertainty import Doubts, Quantity
+from dose.biology.limits import Limit
+from dose.shapes.dvh import Dvh
+from dose.shapes.structures import Structure
+
+Json = dict[str, Any]
+
+_OUTLINES = frozenset({"EXTERNAL", "SUPPORT", "BOLUS"})
+"""RT ROI Interpreted Types (PS3.3 C.8.8.8) that are no tissue with a tolerance."""
+
+
+def with_further(
+    answer: Json, composite: Composite, reader: Reader, derived: Derived, questions: Questions, biology: Biology
+) -> Json:
+    """Return an answer with what was asked beyond its figures.
+
+    Raises
+    ------
+    BadReference
+        The candidate lies in a frame of reference that nothing joins to the image.
+    BadTable
+        There is no such set of limits, or no such rule of recovery.
+    """
+    drawn = histograms(composite, reader, leave_out=_OUTLINES)
+    further = _Further(composite, drawn, questions, biology, answer["as_of"])
+    answer = {**answer, "remaining": further.remaining(), "overlap": [], "candidate": None}
+    if questions.candidate is not None:
+        placed = _placed(questions.candidate, composite, reader, derived)
+        answer["candidate"] = candidate_answer(
+            further.organs(), composite.gathered, placed, is_open=composite.has_effect_gap
+        )
+    if len({part.dossier_id for part in composite.gathered.parts}) > 1:
+        met = overlap_rows(found_overlaps(composite, further.tolerances()))
+        answer["overlap"] = met["overlap"]
+        answer["courses"] = [
+            {**course, "overlap_class": met["overlap_class"].get(course["dossier"])} for course in answer["courses"]
+        ]
+        if questions.has_ensemble:
+            doubts = further.doubts()
+            answer["structures"] = [{**one, **doubts.get(one["name"], {})} for one in answer["structures"]]
+    return answer
+
+
+class _Further:
+    """A composite, the tissues in it, and what is asked."""
+
+    def __init__(
+        self, composite: Composite, drawn: Histograms, questions: Questions, biology: Biology, as_of: str | None
+    ) -> None:
+        self._composite, self._drawn, self._questions, self._biology = composite, drawn, questions, biology
+        self._day = date.fromisoformat(as_of) if as_of else None
+        self._slice_mm = slice_distance_mm(composite.image)
+
+    def remaining(self) -> list[Json]:
+        """Return what remains for the fractions asked about; nothing is told unasked."""
+        asked = self._questions
+        if asked.fractions is None:
+            return []
+        about = Asked(
+            fractions=asked.fractions,
+            limits=asked.limits,
+            recovery=asked.recovery,
+            as_of=self._day,
+            has_gap=self._composite.has_effect_gap,
+            slice_mm=self._slice_mm,
+        )
+        return remaining_rows(self._composite.gathered, self._drawn.structures, about, self._biology)
+
+    def organs(self) -> list[Organ]:
+        """Return the structures a candidate is compared in, each with its limits."""
+        return [
+            Organ(
+                structure=one,
+                tissue=tissue_of(one.name, self._questions.alpha_beta_gy),
+                limits=self._limits(one),
+                slice_mm=self._slice_mm,
+            )
+            for one in self._drawn.structures
+        ]
+
+    def tolerances(self) -> list[tuple[Structure, Any, float | None]]:
+        """Return structure, tissue and the limit of its D0.1cc in EQD2 with that alpha/beta, where one is active."""
+        return [(one.structure, one.tissue, _near_maximum(one)) for one in self.organs()]
+
+    def doubts(self) -> dict[str, Json]:
+        """Return ensemble, search radius and sum of maxima by name of the structure."""
+        gathered, errors = self._composite.gathered, measured_errors_mm(self._composite.shares)
+        months = intervals(gathered, self._day)
+        rules = recovery_models(self._biology.recovery, self._questions.recovery)
+        found = {}
+        for structure, physical in zip(self._drawn.structures, self._drawn.found, strict=True):
+            tissue = tissue_of(structure.name, self._questions.alpha_beta_gy)
+            effects = effects_on(structure, self._composite, self._questions.alpha_beta_gy, slice_mm=self._slice_mm)
+            told: dict[Quantity, Dvh] = {"physical": physical}
+            if effects is not None:
+                told["eqd2"] = effects.eqd2
+            varied = Doubts(
+                tissue=tissue,
+                forgotten={rule.name: forgotten_by_course(rule, structure.name, tissue, months) for rule in rules},
+                measured_mm=errors,
+            )
+            is_open = self._composite.has_effect_gap
+            found[structure.name] = doubt_rows(
+                structure, gathered, varied, told, slice_mm=self._slice_mm, is_open=is_open
+            )
+        return found
+
+    def _limits(self, structure: Structure) -> tuple[Limit, ...]:
+        return tuple(self._biology.limits.named(self._questions.limits).of(standard_name(structure.name)))
+
+
+def _near_maximum(organ: Organ) -> float | None:
+    fitting: Sequence[float] = [
+        one.at_most
+        for one in organ.limits
+        if one.is_active
+        and one.at_most is not None
+        and one.quantity == "EQD2"
+        and one.alpha_beta_gy == organ.tissue.alpha_beta_gy
+    ]
+    return min(fitting, default=None)
+
+
+def _placed(candidate: Candidate, composite: Composite, reader: Reader, derived: Derived) -> Placed:
+    found = find_mapping(candidate.frame_uid, composite.frame_uid, composite.record, reader, derived)
+    if isinstance(found, NoMapping):
+        raise BadReference(f"The candidate {candidate.label} can't be brought onto the image: {found.reason}")
+    return Placed(candidate=candidate, transform=found.transform)
