@@ -35,9 +35,14 @@ class Drawn:
 
 def structures_of(composite: Composite, reader: Reader) -> Drawn:
     """Return the structures of the course a sum lies on; of two of one name that of the set which counts first."""
+    return drawn_in(composite.onto, composite.frame_uid, reader)
+
+
+def drawn_in(dossier: Dossier, frame_uid: str, reader: Reader) -> Drawn:
+    """Return the structures of a course in a frame of reference; of two of one name the set that counts first wins."""
     found: dict[str, Structure] = {}
     told: list[Notice] = []
-    for held in _structure_sets(composite.onto):
+    for held in _structure_sets(dossier):
         label = (held.header.structure_set.label if held.header.structure_set else "") or held.uid
         try:
             read = reader.structures(held)
@@ -52,7 +57,7 @@ def structures_of(composite: Composite, reader: Reader) -> Drawn:
         for structure in read.structures:
             if not structure.has_volume:
                 continue
-            if (structure.frame_of_reference_uid or held.header.frame_uid) != composite.frame_uid:
+            if (structure.frame_of_reference_uid or held.header.frame_uid) != frame_uid:
                 told.append(notice("structure-elsewhere", name=structure.name, label=label))
             elif found.setdefault(structure.name, structure) is not structure:
                 told.append(notice("structure-named-twice", name=structure.name, label=label))
