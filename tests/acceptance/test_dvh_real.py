@@ -65,6 +65,12 @@ def _told(figure: Figure) -> dict[str, Any]:
     return {"value": value, "lo": pytest.approx(figure.lo, abs=1e-4), "hi": pytest.approx(figure.hi, abs=1e-4)}
 
 
+def _bounds(printed: dict[str, Any]) -> dict[str, Any]:
+    """Return value and bounds of a printed figure, whose estimate lies between them."""
+    assert printed["lo"] <= printed["estimate"] <= printed["hi"]
+    return {key: printed[key] for key in ("value", "lo", "hi")}
+
+
 def test_dvh_when_printed_as_json_then_every_figure_is_that_of_the_library(
     told: dict[str, Any], real_data: Path
 ) -> None:
@@ -83,11 +89,11 @@ def test_dvh_when_printed_as_json_then_every_figure_is_that_of_the_library(
             ("d2cc_gy", found.d_cc(2.0)), ("d98_gy", found.d_percent(98)), ("d95_gy", found.d_percent(95)),
             ("d2_gy", found.d_percent(2)),
         ):  # fmt: skip
-            assert figures[name] == _told(figure), (structure.name, name)
+            assert _bounds(figures[name]) == _told(figure), (structure.name, name)
         for one in figures["v"]:
-            assert one["cc"] == _told(found.v_gy(one["gy"])), structure.name
+            assert _bounds(one["cc"]) == _told(found.v_gy(one["gy"])), structure.name
         for one in figures["cv"]:
-            assert one["cc"] == _told(found.cv_gy(one["gy"])), structure.name
+            assert _bounds(one["cc"]) == _told(found.cv_gy(one["gy"])), structure.name
 
 
 def test_dvh_when_compared_with_the_planning_system_then_means_agree_within_a_percent(

@@ -91,7 +91,7 @@ def test_objects_when_written_then_they_lie_in_study_and_frame_of_the_image_and_
     assert (dose.DoseSummationType, dose.DoseType) == ("MULTI_PLAN", "PHYSICAL")
     assert dose.SeriesDescription == "INCOMPLETE Composite physical dose as delivered, draft"
     assert {name for name, path in answer["files"].items() if path} == {
-        "rtdose_physical", "unknown", "picture", "report_pdf", "report_pdf_en",
+        "rtdose_physical", "rtdose_eqd2", "unknown", "picture", "report_pdf", "report_pdf_en",
     }  # fmt: skip
 
 
