@@ -1,5 +1,7 @@
 """How frames of reference are joined, and which registrations are refused."""
 
+import hashlib
+import io
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,19 +14,20 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import (
     UID,
+    CTImageStorage,
     DeformableSpatialRegistrationStorage,
     ExplicitVRLittleEndian,
     SpatialRegistrationStorage,
 )
 
 from archive.facts.decisions import Act
-from archive.facts.dose_decisions import JudgeRegistration, RegistrationQuality
+from archive.facts.dose_decisions import JudgeRegistration, Register, RegistrationQuality
 from archive.facts.receipts import Receipt
 from courses.registration import Mapping, NoMapping, find_mapping
 from dose.grids.fields import DisplacementStep
 from dose.grids.grid import Geometry
 from dose.grids.transforms import Transform
-from dose.objects.write_registration import deformable_registration
+from dose.objects.write_registration import deformable_registration, spatial_registration
 from lastgate.sample import Department
 from storage.errors import ObjectMissing
 from tests.courses.archived import Archived, SampleRecord
@@ -369,3 +372,108 @@ def test_sample_registration_when_read_then_it_takes_points_as_the_sample_says(
     then, now = np.array([*source.placement.to_image(spot), 1.0]), np.array([*target.placement.to_image(spot), 1.0])
     assert (forth @ then)[:3] == pytest.approx(now[:3], abs=1e-6)
     assert str(dcmread(truth.path).FrameOfReferenceUID) == truth.target_frame_uid
+
+
+def _image(series: str, day: str) -> Dataset:
+    made = Dataset()
+    made.SOPClassUID, made.SOPInstanceUID = CTImageStorage, UID(uid(f"slice {series}"))
+    made.PatientID, made.PatientName, made.Modality = "H-1001", "Sample^Ada", "CT"
+    made.StudyInstanceUID, made.SeriesInstanceUID = uid("study"), uid(series)
+    made.FrameOfReferenceUID, made.StudyDate = A, day
+    made.Rows = made.Columns = 1
+    made.BitsAllocated, made.PixelRepresentation, made.PixelData = 16, 0, b"\0\0"
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    made.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
+    return made
+
+
+def _one_frame(archived: Archived, *days: str, acts: Iterable[Act] = ()) -> Mapping | NoMapping:
+    """Return what joins two series of one frame taken on these days."""
+    record = archived.record([_image("old", days[0]), _image("new", days[-1])], acts)
+    return find_mapping(A, A, record, archived.reader, _Nothing(), moving_series=uid("old"), fixed_series=uid("new"))
+
+
+def _shared(verdict: str) -> JudgeRegistration:
+    return JudgeRegistration(uid=f"identity:{A}", verdict=verdict, reason="compared")  # type: ignore[arg-type]
+
+
+def test_identity_when_the_images_are_days_apart_then_it_asks_to_be_judged(archived: Archived) -> None:
+    found = _one_frame(archived, "20260301", "20260315")
+    assert isinstance(found, Mapping)
+    assert (found.kind, found.transform, found.is_approved) == ("identity", None, False)
+    (caution,) = found.cautions
+    assert caution.code == "LG-REG-011"
+    assert "14 days apart (20260301, 20260315)" in caution.words
+    assert f"identity:{A}" in caution.fix
+    same_day = _one_frame(archived, "20260301", "20260301")
+    assert isinstance(same_day, Mapping)
+    assert (same_day.is_approved, same_day.approved_by, same_day.cautions) == (True, "", ())
+
+
+def test_identity_when_a_physicist_judged_it_then_the_newest_verdict_counts(archived: Archived) -> None:
+    days = ("20260301", "20260315")
+    approved = _one_frame(archived, *days, acts=[_shared("rejected"), _shared("approved")])
+    assert isinstance(approved, Mapping)
+    assert approved.is_approved
+    assert approved.approved_by
+    assert not approved.cautions
+    rejected = _one_frame(archived, *days, acts=[_shared("approved"), _shared("rejected")])
+    assert isinstance(rejected, NoMapping)
+    assert rejected.code == "LG-REG-004"
+
+
+def test_identity_when_it_was_rejected_then_a_series_still_lies_on_itself(archived: Archived) -> None:
+    record = archived.record([_image("old", "20260301"), _image("new", "20260315")], [_shared("rejected")])
+    series = {"moving_series": uid("new"), "fixed_series": uid("new")}
+    found = find_mapping(A, A, record, archived.reader, _Nothing(), **series)
+    assert isinstance(found, Mapping)
+    assert found.is_approved
+
+
+class _Kept:
+    """Results of ours by their digest."""
+
+    def __init__(self, *bodies: bytes) -> None:
+        self._bodies = {hashlib.sha256(body).hexdigest(): body for body in bodies}
+
+    def read(self, sha256: str) -> bytes:
+        try:
+            return self._bodies[sha256]
+        except KeyError:
+            raise ObjectMissing(sha256) from None
+
+
+def _computed(body: bytes) -> Register:
+    return Register(
+        uid=uid("ours"),
+        sha256=hashlib.sha256(body).hexdigest(),
+        moving_frame=B,
+        fixed_frame=A,
+        moving_series=uid("old"),
+        fixed_series=uid("new"),
+        kind="rigid",
+        method="bone",
+        quality=RegistrationQuality(landmarks=4, tre_mean_mm=1.2),
+    )
+
+
+def test_computed_registration_when_kept_then_it_is_read_by_its_digest_and_not_from_what_came_back(
+    archived: Archived,
+) -> None:
+    made = spatial_registration(np.linalg.inv(TURN), header=header(frame=A), fixed=side(A), moving=side(B))
+    buffer = io.BytesIO()
+    made.save_as(buffer, enforce_file_format=True)
+    body = buffer.getvalue()
+    returned = _registration(A, _item(B, [OTHER]), name="ours")
+    record = archived.record([returned], [_computed(body)])
+    found = find_mapping(B, A, record, archived.reader, _Kept(body))
+    assert _matrix(found) == pytest.approx(TURN, abs=1e-6)
+    assert isinstance(found, Mapping)
+    assert (found.sources, found.is_approved) == ((uid("ours"),), False)
+    assert found.quality == RegistrationQuality(landmarks=4, tre_mean_mm=1.2)
+    assert found.error == "1.2 mm (TRE, mean)"
+    gone = find_mapping(B, A, record, archived.reader, _Kept())
+    assert isinstance(gone, NoMapping)
+    assert gone.code == "LG-REG-003"
