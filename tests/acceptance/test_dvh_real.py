@@ -66,8 +66,8 @@ def _told(figure: Figure) -> dict[str, Any]:
 
 
 def _bounds(printed: dict[str, Any]) -> dict[str, Any]:
-    """Return value and bounds of a printed figure, whose estimate lies between them."""
-    assert printed["lo"] <= printed["estimate"] <= printed["hi"]
+    """Return value and bounds of a printed figure; an estimate lies between them, and a structure too small has none."""
+    assert printed["estimate"] is None or printed["lo"] <= printed["estimate"] <= printed["hi"]
     return {key: printed[key] for key in ("value", "lo", "hi")}
 
 
