@@ -40,7 +40,9 @@ def assumptions(composite: Composite, questions: Questions) -> list[Json]:
     found.append({"code": "planned" if is_planned else "delivered"})
     found.append({"code": "dose-kind", "kind": "physical" if composite.dose_type == "PHYSICAL" else "RBE-weighted"})
     found += _ways(composite)
-    found += [{"code": "lq"}, {"code": "no-recovery"}]
+    found.append({"code": "lq"})
+    if not questions.recovery:
+        found.append({"code": "no-recovery"})
     asked = sorted(questions.alpha_beta_gy.items())
     found += [{"code": "asked-ratio", "structure": name, "value": value} for name, value in asked]
     return found

@@ -67,7 +67,7 @@ def composed(
     if as_planned:
         answer["warnings"].insert(0, "As planned: every plan is taken as if it had been delivered as planned.")
     answer["assumptions"] = assumptions(composite, asked)
-    answer["provenance"] = provenance(composite, asked)
+    answer["provenance"] = provenance(composite, asked, data_files=house.biology.data_files)
     answer["asked"] = asked_of(asked, onto=onto, as_of=as_of, as_planned=as_planned)
     return Composed(composite=composite, answer=with_status(answer, record))
 

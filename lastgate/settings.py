@@ -207,6 +207,24 @@ class GateSettings(_Part):
     rules: Path | None = None
 
 
+class DoseSettings(_Part):
+    """The department's own tables of biology, each over the one that comes with the program.
+
+    Parameters
+    ----------
+    tissues
+        TOML file with alpha/beta of tissues.
+    limits
+        TOML file with limits for all courses together.
+    recovery
+        TOML file with rules of recovery.
+    """
+
+    tissues: Path | None = None
+    limits: Path | None = None
+    recovery: Path | None = None
+
+
 class FixitySettings(_Part):
     """How the archive is read back in the background.
 
@@ -325,6 +343,7 @@ class Settings(_Part):
     store: StoreSettings = StoreSettings()
     fixity: FixitySettings = FixitySettings()
     gate: GateSettings = GateSettings()
+    dose: DoseSettings = DoseSettings()
     index: IndexSettings = IndexSettings()
     worklist: WorklistSettings = WorklistSettings()
     retention: RetentionSettings = RetentionSettings()

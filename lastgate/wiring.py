@@ -45,6 +45,7 @@ from search.query import Query
 from search.refresh import Refresher
 
 if TYPE_CHECKING:
+    from courses.biology import Biology
     from courses.reading import Reader
     from ingest.query.trail import Trail
     from reports.fonts import Typeface
@@ -139,6 +140,14 @@ class House:
 
         self.home.mkdir(parents=True, exist_ok=True)
         return SqliteEngine(self.home / "index.sqlite")
+
+    @cached_property
+    def biology(self) -> "Biology":
+        """Tissues, limits and rules of recovery: the program's tables with the department's over them."""
+        from courses.biology import read_biology  # arrays come with it: only what computes dose waits for them
+
+        own = self.settings.dose
+        return read_biology(tissues=own.tissues, recovery=own.recovery, limits=own.limits)
 
     @cached_property
     def rules(self) -> StoredRules:

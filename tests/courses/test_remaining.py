@@ -58,7 +58,7 @@ def thirty_and_twenty() -> Gathered:
 def rows(
     given: Gathered, name: str = "SpinalCord", *, biology: Biology | None = None, **asked: Any
 ) -> list[dict[str, Any]]:
-    question = Asked(**({"fractions": 5, "as_of": SEVEN_MONTHS} | asked))
+    question = replace(Asked(fractions=5, as_of=SEVEN_MONTHS), **asked)
     return remaining_rows(given, [ball(8, name=name)], question, biology or standard_biology())
 
 
