@@ -462,7 +462,9 @@ def _computed(body: bytes) -> Register:
 def test_computed_registration_when_kept_then_it_is_read_by_its_digest_and_not_from_what_came_back(
     archived: Archived,
 ) -> None:
-    made = spatial_registration(np.linalg.inv(TURN), header=header(frame=A), fixed=side(A), moving=side(B))
+    made = spatial_registration(
+        np.linalg.inv(TURN).astype(np.float64), header=header(frame=A), fixed=side(A), moving=side(B)
+    )
     buffer = io.BytesIO()
     made.save_as(buffer, enforce_file_format=True)
     body = buffer.getvalue()
