@@ -16,7 +16,6 @@ from archive.desk.accounts import Account
 from archive.journal.journal import Event
 from archive.model import PatientRecord
 from courses.answers import composite_answer
-from courses.biology import standard_biology
 from courses.composite import Composite, compose
 from courses.further import with_further
 from courses.provenance import assumptions, provenance
@@ -63,7 +62,7 @@ def composed(
         record, house.reader, onto=onto, as_planned=as_planned, open_links=open_links, derived=house.derived
     )
     answer = composite_answer(composite, house.reader, as_of=as_of, questions=asked)
-    answer = with_further(answer, composite, house.reader, house.derived, asked, standard_biology())
+    answer = with_further(answer, composite, house.reader, house.derived, asked, house.biology)
     if as_planned:
         answer["warnings"].insert(0, "As planned: every plan is taken as if it had been delivered as planned.")
     answer["assumptions"] = assumptions(composite, asked)

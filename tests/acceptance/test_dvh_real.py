@@ -66,7 +66,7 @@ def _told(figure: Figure) -> dict[str, Any]:
 
 
 def _bounds(printed: dict[str, Any]) -> dict[str, Any]:
-    """Return value and bounds of a printed figure; an estimate lies between them, and a structure too small has none."""
+    """Return value and bounds of a printed figure; an estimate lies between; one too small has none."""
     assert printed["estimate"] is None or printed["lo"] <= printed["estimate"] <= printed["hi"]
     return {key: printed[key] for key in ("value", "lo", "hi")}
 

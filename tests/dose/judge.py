@@ -42,7 +42,7 @@ def rotation(degrees: float, shift_mm: tuple[float, float, float] = (0, 0, 0)) -
 
 def moving(moving_to_fixed: Affine) -> Transform:
     """The map, fixed to moving, of a matrix the other way."""
-    return Transform.of_matrix(np.linalg.inv(moving_to_fixed))
+    return Transform.of_matrix(np.linalg.inv(moving_to_fixed).astype(np.float64))
 
 
 def _place(made: Any, geometry: Geometry) -> None:

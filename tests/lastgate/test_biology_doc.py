@@ -22,13 +22,14 @@ def test_limits_when_active_then_the_page_tells_each_with_its_figures() -> None:
 def test_recovery_when_a_rule_exists_then_the_page_names_it_and_how_it_was_read() -> None:
     rules = standard_biology().recovery
     assert all(f"`{name}`" in PAGE for name in [*rules.models, *rules.scalings])
-    read = {name: one.source.read for name, one in [*rules.models.items(), *rules.scalings.items()]}
+    read = {name: model.source.read for name, model in rules.models.items()}
+    read |= {name: scaling.source.read for name, scaling in rules.scalings.items()}
     assert [name for name, how in read.items() if how is Read.ORIGINAL] == ["doi"]
     assert [name for name, how in read.items() if how is Read.ABSTRACT] == ["foxchase"]
 
 
 def test_tissues_when_their_source_was_read_then_the_page_names_just_these() -> None:
     rows = standard_biology().tissues.rows
-    read = {name: row for name, row in rows.items() if row.source.read is not Read.CONVENTION}
+    read = {name: row for name, row in rows.items() if row.source and row.source.read is not Read.CONVENTION}
     assert set(read) == {"SpinalCord", "CaudaEquina"}
     assert all(f"{name} {row.alpha_beta_gy:g} Gy" in PAGE for name, row in read.items())
