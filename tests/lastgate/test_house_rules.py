@@ -20,6 +20,8 @@ BREACHES = {
     "Templates are data: they know nobody": ("templates", "import storage.base"),
     "dose knows arrays and pydicom, not the archive": ("dose", "import archive.errors"),
     "boto3 only in storage": ("archive", "import boto3"),
+    "SimpleITK only in dose": ("courses", "import SimpleITK"),
+    "numba only in dose": ("lastgate", "import numba"),
     "elasticsearch only in search": ("courses", "import elasticsearch"),
     "pynetdicom only in ingest": ("lastgate", "import pynetdicom"),
     "reportlab only in reports": ("ingest", "import reportlab"),
