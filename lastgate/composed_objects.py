@@ -4,8 +4,6 @@ Every object lies in study and frame of the image, bears UIDs made from its cont
 in it: the same facts always give the same bytes.
 """
 
-import hashlib
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -14,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydicom import Dataset
-from pydicom.uid import UID, RTPlanStorage
+from pydicom.uid import RTPlanStorage
 
 from archive.assembly.delivery import parse_date
 from archive.facts.dose_decisions import Register
@@ -25,6 +23,7 @@ from courses.questions import Questions
 from dose.grids.accumulate import Sum
 from dose.objects.write import INCOMPLETE, ObjectHeader, PlanReference, rtdose_dataset, unknown_structure_set
 from lastgate import derived
+from lastgate.own_objects import encoded, named
 from lastgate.wiring import House
 
 Json = dict[str, Any]
@@ -85,7 +84,7 @@ class Making:
 
     def save(self, dataset: Dataset, name: str) -> str:
         """Name an object by its content, write it, keep it in the archive as ours, and return its SHA-256."""
-        return self.save_bytes(_encoded(_named(dataset)), name)
+        return self.save_bytes(encoded(named(dataset)), name)
 
     def save_bytes(self, body: bytes, name: str) -> str:
         """Write a file as it is, keep it in the archive as ours, and return its SHA-256."""
@@ -191,17 +190,3 @@ def _header(composite: Composite, made: datetime, description: str) -> ObjectHea
         # The word is set where a voxel is unknown; a plan whose dose is missing makes every voxel so.
         series_description=f"{INCOMPLETE} {description}" if is_silent else description,
     )
-
-
-def _named(dataset: Dataset) -> Dataset:
-    """Give an object UIDs made from its content: another content never bears the same UID, the same always does."""
-    digest = hashlib.sha256(_encoded(dataset)).hexdigest()
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(own_uid("instance", digest))
-    dataset.SeriesInstanceUID = UID(own_uid("series", digest))
-    return dataset
-
-
-def _encoded(dataset: Dataset) -> bytes:
-    buffer = io.BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()

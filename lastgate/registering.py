@@ -4,8 +4,6 @@ A registration computed here joins nothing for good: it is marked as a draft in 
 looked at it and judged it (`lastgate judge-registration`).
 """
 
-import hashlib
-import io
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,7 +11,6 @@ from importlib.metadata import version
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.uid import UID
 
 from archive.assembly.delivery import parse_date
 from archive.desk.accounts import Account
@@ -36,6 +33,7 @@ from dose.registering.rigid import Registered, Tell, register_rigid, silent
 from dose.registering.solids import Solid, filled
 from dose.shapes.structures import Structure
 from lastgate import derived
+from lastgate.own_objects import encoded, named
 from lastgate.wiring import House
 
 _MODEL = "Lastgate"
@@ -99,8 +97,8 @@ def register_series(
     quality = measure(
         found.transform, fixed.judged, moving.judged, backward=backward.transform, landmarks=wish.landmarks
     )
-    dataset = _named(_dataset(record, fixed, moving, found))
-    uid, sha256 = str(dataset.SOPInstanceUID), derived.keep(house, _encoded(dataset))
+    dataset = named(_dataset(record, fixed, moving, found))
+    uid, sha256 = str(dataset.SOPInstanceUID), derived.keep(house, encoded(dataset))
     act = _act(uid, sha256, fixed, moving, found, quality)
     event = Event(act="register", account=account.name, subject={"registration": uid, "kind": found.kind})
     house.desk.settle(record.key, act, account=account, event=event)
@@ -239,20 +237,6 @@ def _header(record: PatientRecord, fixed: _Series, moving: _Series, kind: str) -
         software_version=version("lastgate"),
         series_description=f"{kind.capitalize()} registration, draft until judged",
     )
-
-
-def _named(dataset: Dataset) -> Dataset:
-    """Give an object UIDs made from its content."""
-    digest = hashlib.sha256(_encoded(dataset)).hexdigest()
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(own_uid("instance", digest))
-    dataset.SeriesInstanceUID = UID(own_uid("series", digest))
-    return dataset
-
-
-def _encoded(dataset: Dataset) -> bytes:
-    buffer = io.BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
 
 
 def _act(
