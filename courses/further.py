@@ -7,6 +7,7 @@ the ensemble where it was asked for.
 
 from collections.abc import Sequence
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 from courses.answers import Histograms, histograms
@@ -43,8 +44,7 @@ def with_further(
     BadTable
         There is no such set of limits, or no such rule of recovery.
     """
-    drawn = histograms(composite, reader, leave_out=_OUTLINES)
-    further = _Further(composite, drawn, questions, biology, answer["as_of"])
+    further = _Further(composite, reader, questions, biology, answer["as_of"])
     answer = {**answer, "remaining": further.remaining(), "overlap": [], "candidate": None}
     if questions.candidate is not None:
         placed = _placed(questions.candidate, composite, reader, derived)
@@ -67,11 +67,16 @@ class _Further:
     """A composite, the tissues in it, and what is asked."""
 
     def __init__(
-        self, composite: Composite, drawn: Histograms, questions: Questions, biology: Biology, as_of: str | None
+        self, composite: Composite, reader: Reader, questions: Questions, biology: Biology, as_of: str | None
     ) -> None:
-        self._composite, self._drawn, self._questions, self._biology = composite, drawn, questions, biology
+        self._composite, self._reader, self._questions, self._biology = composite, reader, questions, biology
         self._day = date.fromisoformat(as_of) if as_of else None
         self._slice_mm = slice_distance_mm(composite.image)
+
+    @cached_property
+    def _drawn(self) -> Histograms:
+        """Read when something is asked about structures, and then once."""
+        return histograms(self._composite, self._reader, leave_out=_OUTLINES)
 
     def remaining(self) -> list[Json]:
         """Return what remains for the fractions asked about; nothing is told unasked."""
