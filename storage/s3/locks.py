@@ -5,8 +5,9 @@ ignores lock headers on copies), and a removal that was refused is judged by
 reading the lock, because servers refuse with different codes (403, 400).
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from storage.base import ObjectStore
 from storage.errors import ObjectMissing, StoreUnfit
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _NOT_LOCKED = frozenset({"NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError", "InvalidRequest"})
 _NOT_HELD = _NOT_LOCKED | {"NoSuchObjectLegalHold"}
+_T = TypeVar("_T")
 
 
 def locked_until(bucket: Bucket, key: str, version_id: str | None) -> tuple[datetime, str] | None:
@@ -36,15 +38,8 @@ def locked_until(bucket: Bucket, key: str, version_id: str | None) -> tuple[date
     request: GetObjectRetentionRequestTypeDef = {"Bucket": bucket.name, "Key": key}
     if version_id is not None:
         request["VersionId"] = version_id
-    try:
-        answer = bucket.call(f"reading the lock of {key}", lambda: bucket.client.get_object_retention(**request))
-    except Refused as refused:
-        if refused.is_missing:
-            raise ObjectMissing(f"{key} is not in the bucket {bucket.name} (in that version)") from refused
-        if refused.reason in _NOT_LOCKED:
-            return None
-        raise
-    found = answer.get("Retention", {})
+    answer = _asked(bucket, key, "lock", lambda: bucket.client.get_object_retention(**request), says_none=_NOT_LOCKED)
+    found = answer.get("Retention", {}) if answer else {}
     if "RetainUntilDate" not in found:
         return None
     return found["RetainUntilDate"].astimezone(UTC), found.get("Mode", "")
@@ -105,15 +100,8 @@ def is_held(bucket: Bucket, key: str, version_id: str | None) -> bool:
     request: GetObjectLegalHoldRequestTypeDef = {"Bucket": bucket.name, "Key": key}
     if version_id is not None:
         request["VersionId"] = version_id
-    try:
-        answer = bucket.call(f"reading the hold of {key}", lambda: bucket.client.get_object_legal_hold(**request))
-    except Refused as refused:
-        if refused.is_missing:
-            raise ObjectMissing(f"{key} is not in the bucket {bucket.name} (in that version)") from refused
-        if refused.reason in _NOT_HELD:
-            return False
-        raise
-    return answer.get("LegalHold", {}).get("Status") == "ON"
+    answer = _asked(bucket, key, "hold", lambda: bucket.client.get_object_legal_hold(**request), says_none=_NOT_HELD)
+    return answer is not None and answer.get("LegalHold", {}).get("Status") == "ON"
 
 
 def hold(bucket: Bucket, key: str, version_id: str | None, *, is_on: bool) -> None:
@@ -141,3 +129,15 @@ def hold(bucket: Bucket, key: str, version_id: str | None, *, is_on: bool) -> No
         raise StoreUnfit(f"The bucket {bucket.name} takes no legal hold on {key}: {refused}") from refused
     if is_held(bucket, key, version_id) is not is_on:
         raise StoreUnfit(f"The legal hold of {key} in the bucket {bucket.name} is not what it was set to")
+
+
+def _asked(bucket: Bucket, key: str, what: str, call: Callable[[], _T], *, says_none: frozenset[str]) -> _T | None:
+    """Return what a server tells of a version; None where its refusal says that there is no lock or hold."""
+    try:
+        return bucket.call(f"reading the {what} of {key}", call)
+    except Refused as refused:
+        if refused.is_missing:
+            raise ObjectMissing(f"{key} is not in the bucket {bucket.name} (in that version)") from refused
+        if refused.reason in says_none:
+            return None
+        raise
