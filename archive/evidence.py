@@ -13,10 +13,14 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
+from archive.facts.memory import Memory
 from archive.model import DeliveryState, Plan
 from storage.base import ObjectStore
 from storage.documents import put_document
 from storage.errors import KeyTaken, ObjectMissing
+
+REMEMBERED_BYTES: Final = 4 * 1024 * 1024
+"""So much evidence is remembered as it was read: that of some 2,000 plans."""
 
 METHOD: Final = 1
 """Number of the way it is computed; another number makes all older evidence stale."""
@@ -99,6 +103,9 @@ def inputs_of(plan: Plan) -> tuple[str, ...]:
 class EvidenceStore:
     """Keeps dose evidence under ``derived/``; it can be deleted at any time and computed again.
 
+    Evidence of the same inputs never changes: what was read is remembered, so that each fold of a patient need not ask
+    the store for every plan. That there is none yet is not remembered.
+
     Parameters
     ----------
     store
@@ -107,6 +114,7 @@ class EvidenceStore:
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
+        self._read = Memory[DoseEvidence](REMEMBERED_BYTES)
 
     def of(self, plans: Iterable[Plan]) -> dict[str, DoseEvidence]:
         """Return the evidence of those plans of which there is any, by UID."""
@@ -119,8 +127,14 @@ class EvidenceStore:
 
     def find(self, plan: Plan) -> DoseEvidence | None:
         """Return the evidence of a plan as it stands now, None if it was not computed yet."""
+        name = _key(inputs_of(plan))
+
+        def read() -> tuple[DoseEvidence, int]:
+            body = self._store.read_bytes(name)
+            return _EVIDENCE.validate_json(body), len(body)
+
         try:
-            return _EVIDENCE.validate_json(self._store.read_bytes(_key(inputs_of(plan))))
+            return self._read.get(name, read)
         except ObjectMissing:
             return None
 

@@ -1,6 +1,7 @@
 """Dose evidence of plans: what is computed, of which inputs, and what stands where nothing can be."""
 
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -112,3 +113,14 @@ def test_keep_when_another_process_computed_it_then_the_first_stands(lung: Sampl
     store.keep(first)
     store.keep(DoseEvidence(plan_uid=plan.uid, inputs=inputs_of(plan), max_gy=1.0000001))
     assert store.find(plan) == first
+
+
+def test_find_when_asked_again_then_the_store_is_not_read_again(lung: SampleRecord, archived: Archived) -> None:
+    _, plan = _only(lung.record, "LungL_SBRT")
+    store = EvidenceStore(archived.store)
+    assert store.find(plan) is None
+    written = DoseEvidence(plan_uid=plan.uid, inputs=inputs_of(plan), max_gy=1.0)
+    EvidenceStore(archived.store).keep(written)
+    assert store.find(plan) == written, "that there was none is not remembered"
+    with patch.object(archived.store, "read_bytes", side_effect=AssertionError("read again")):
+        assert store.find(plan) == written
