@@ -14,7 +14,7 @@ import numpy as np
 
 from dose.errors import BadDose, NothingToAdd
 from dose.grids.grid import DoseGrid, Geometry, Mask, Volume
-from dose.grids.sampling import Layers, Source, add_all
+from dose.grids.sampling import Source, add_all
 from dose.grids.transforms import Transform
 
 
@@ -38,11 +38,6 @@ class Part:
     weight: float
     label: str
     transform: Transform | None = None
-
-    @property
-    def worst_gy(self) -> float:
-        """The most this part can add where it is unknown: its weighted maximum."""
-        return self.weight * max(self.grid.max_gy, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +111,8 @@ def accumulate(parts: Sequence[Part], onto: Geometry) -> Sum:
         Source(part.grid.dose_gy, part.grid.geometry, onto, known=part.grid.known, transform=part.transform)
         for part in parts
     ]
-    layers = Layers.empty(onto, upper=not all(source.covers for source in sources))
-    reached = add_all(sources, [part.weight for part in parts], layers)
+    covers = all(source.covers for source in sources)
+    layers = add_all(sources, [part.weight for part in parts], onto, upper=not covers)
     return Sum(
         geometry=onto,
         lower_gy=layers.lower,
@@ -126,9 +121,9 @@ def accumulate(parts: Sequence[Part], onto: Geometry) -> Sum:
         known=layers.known,
         coverage=tuple(
             Coverage(label=part.label, fraction=count / layers.known.size)
-            for part, count in zip(parts, reached, strict=True)
+            for part, count in zip(parts, layers.reached, strict=True)
         ),
-        outside_gy=sum(part.worst_gy for part in parts),
+        outside_gy=sum(part.weight * source.worst for part, source in zip(parts, sources, strict=True)),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dose.grids.grid import DoseGrid, Geometry, Mask, Volume
-from dose.grids.sampling import HULL_TOLERANCE_MM, Layers, Source, sample_points
+from dose.grids.sampling import HULL_TOLERANCE_MM, Source, add_all, sample_points
 from dose.grids.transforms import Transform
 
 __all__ = ["HULL_TOLERANCE_MM", "Slab", "resample", "sample_points", "slabs"]
@@ -52,8 +52,8 @@ def resample(grid: DoseGrid, onto: Geometry, *, transform: Transform | None = No
     DoseGrid
         On `onto`, with the mask of known voxels always set; dose is 0 where unknown.
     """
-    layers = Layers.empty(onto)
-    Source(grid.dose_gy, grid.geometry, onto, known=grid.known, transform=transform).add(layers)
+    source = Source(grid.dose_gy, grid.geometry, onto, known=grid.known, transform=transform)
+    layers = add_all([source], [1.0], onto)
     return DoseGrid(dose_gy=layers.lower, geometry=onto, known=layers.known)
 
 
@@ -70,6 +70,5 @@ def slabs(
     step = max(1, SLAB_VOXELS // (onto.shape[1] * onto.shape[2]))
     for start in range(0, onto.shape[0], step):
         planes = slice(start, min(start + step, onto.shape[0]))
-        layers = Layers.empty(onto, planes)
-        source.add(layers)
+        layers = add_all([source], [1.0], onto, planes)
         yield Slab(planes=planes, values=layers.lower, known=layers.known)

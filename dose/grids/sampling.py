@@ -9,7 +9,7 @@ shown.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,51 +56,46 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Layers:
-    """Arrays on consecutive planes of a target to which sources are added.
+    """Sources added up on consecutive planes of a target.
 
     Parameters
     ----------
     lower
-        Gets what is known.
+        Sum of what is known, float32 ``[z, y, x]``.
     known
-        Is set to False where a source is unknown.
+        Where all sources are.
     estimate
-        Gets what is known and elsewhere the estimate; None where none is wanted.
+        What is known and elsewhere the estimate; None where none is wanted.
     upper
-        Gets what is known and elsewhere the maximum of the source; None where it is not wanted.
-    first_plane
-        Number of their first plane in the target.
+        What is known and elsewhere the maximum of the source; None where it is not wanted.
+    reached
+        For each source, in how many voxels it is known.
     """
 
     lower: Volume
     known: Mask
-    estimate: Volume | None = None
-    upper: Volume | None = None
-    first_plane: int = 0
+    estimate: Volume | None
+    upper: Volume | None
+    reached: tuple[int, ...]
 
-    @classmethod
-    def empty(cls, onto: Geometry, planes: slice | None = None, *, estimate: bool = False, upper: bool = False) -> Self:
-        """Return layers of zeros, everywhere known, for all planes of a target or some; `upper` brings `estimate`."""
-        first, last = (0, onto.shape[0]) if planes is None else (planes.start, planes.stop)
-        shape = (last - first, *onto.shape[1:])
-        return cls(
-            lower=np.zeros(shape, dtype=np.float32),
-            known=np.ones(shape, dtype=np.bool_),
-            estimate=np.zeros(shape, dtype=np.float32) if estimate or upper else None,
-            upper=np.zeros(shape, dtype=np.float32) if upper else None,
-            first_plane=first,
-        )
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Growing:
+    """Layers to which sources are being added: estimate and upper still lack what is known, and are empty if unwanted.
+
+    `first_plane` is the number of their first plane in the target.
+    """
+
+    lower: Volume
+    estimate: Volume
+    upper: Volume
+    known: Mask
+    first_plane: int
 
     @property
     def arrays(self) -> tuple[Volume, Volume, Volume, Mask]:
-        """Lower, estimate, upper and known as the compiled loops take them: empty where there is none."""
-        nothing = np.zeros((0, 0, 0), dtype=np.float32)
-        return (
-            self.lower,
-            nothing if self.estimate is None else self.estimate,
-            nothing if self.upper is None else self.upper,
-            self.known,
-        )
+        """Lower, estimate, upper and known as the compiled loops take them."""
+        return self.lower, self.estimate, self.upper, self.known
 
 
 def sample(grid: DoseGrid, onto: Geometry, transform: Transform | None = None) -> Sampled:
@@ -116,8 +111,7 @@ def sample(grid: DoseGrid, onto: Geometry, transform: Transform | None = None) -
         From the frame of `onto` to that of `grid`; None where both are one frame.
     """
     source = Source(grid.dose_gy, grid.geometry, onto, known=grid.known, transform=transform)
-    layers = Layers.empty(onto, estimate=not source.covers)
-    source.add(layers)
+    layers = add_all([source], [1.0], onto, estimate=not source.covers)
     return Sampled(
         values=layers.lower,
         known=layers.known,
@@ -173,11 +167,7 @@ class Source:
         ends = np.array([(i, j, k, 1) for k in (0, nz - 1) for j in (0, ny - 1) for i in (0, nx - 1)], dtype=np.float64)
         return bool(_within_hull((ends @ self._index_map.T)[:, :3], self._geometry).all())
 
-    def add(self, layers: Layers, weight: float = 1.0) -> int:
-        """Add the weighted volume to layers of the target; returns in how many of their voxels it is known."""
-        return add_all([self], [weight], layers)[0]
-
-    def adder(self, layers: Layers, weight: float) -> _Work:
+    def adder(self, layers: _Growing, weight: float) -> _Work:
         """Return what adds the weighted volume to some planes of layers, and returns how many voxels are known."""
         counted = (float(weight), float(weight) * self.worst, FALL_OFF_MM)
         if self._index_map is None:
@@ -186,7 +176,7 @@ class Source:
             return self._oblique(self._index_map, layers, counted)
         return self._aligned(self._index_map, self._axes, layers, counted)
 
-    def _aligned(self, index_map: Affine, axes: tuple[int, int, int], layers: Layers, counted: _Counted) -> _Work:
+    def _aligned(self, index_map: Affine, axes: tuple[int, int, int], layers: _Growing, counted: _Counted) -> _Work:
         from dose.grids.trilinear import add_aligned, positions
 
         def along(target: int) -> Any:
@@ -202,7 +192,7 @@ class Source:
 
         return work
 
-    def _oblique(self, index_map: Affine, layers: Layers, counted: _Counted) -> _Work:
+    def _oblique(self, index_map: Affine, layers: _Growing, counted: _Counted) -> _Work:
         from dose.grids.trilinear import add_oblique
 
         spacing_mm, first, sums = np.array(self._geometry.spacing_mm), layers.first_plane, layers.arrays
@@ -213,7 +203,7 @@ class Source:
 
         return work
 
-    def _mapped(self, layers: Layers, counted: _Counted) -> _Work:
+    def _mapped(self, layers: _Growing, counted: _Counted) -> _Work:
         from dose.grids.trilinear import add_at
 
         spacing_mm = np.array(self._geometry.spacing_mm)
@@ -248,19 +238,59 @@ class Source:
         return self._geometry.to_index(moving_mm), lost
 
 
-def add_all(sources: Sequence[Source], weights: Sequence[float], layers: Layers) -> list[int]:
-    """Add weighted volumes to layers of the target; returns for each in how many voxels it is known.
+def add_all(
+    sources: Sequence[Source],
+    weights: Sequence[float],
+    onto: Geometry,
+    planes: slice | None = None,
+    *,
+    estimate: bool = False,
+    upper: bool = False,
+) -> Layers:
+    """Add weighted volumes on a target.
 
     All of them are added to a plane before the next: the sums stay near the processor meanwhile.
+
+    Parameters
+    ----------
+    sources, weights
+        The volumes, made ready for `onto`, and what each counts.
+    onto
+        The target.
+    planes
+        Consecutive planes of it to work on; None: all.
+    estimate, upper
+        What is wanted beside the lower bound; `upper` brings `estimate`.
     """
     from dose.compiled import each_piece
+    from dose.grids.trilinear import complete
 
+    first, last = (0, onto.shape[0]) if planes is None else (planes.start, planes.stop)
+    shape, nothing = (last - first, *onto.shape[1:]), np.zeros((0, 0, 0), dtype=np.float32)
+    layers = _Growing(
+        lower=np.zeros(shape, dtype=np.float32),
+        estimate=np.zeros(shape, dtype=np.float32) if estimate or upper else nothing,
+        upper=np.zeros(shape, dtype=np.float32) if upper else nothing,
+        known=np.empty(shape, dtype=np.bool_),
+        first_plane=first,
+    )
     adders = [source.adder(layers, weight) for source, weight in zip(sources, weights, strict=True)]
 
     def work(start: int, stop: int) -> list[int]:
-        return [add(start, stop) for add in adders]
+        layers.known[start:stop] = True
+        counts = [add(start, stop) for add in adders]
+        if layers.estimate.size:
+            complete(layers.arrays, (start, stop))
+        return counts
 
-    return [sum(counts) for counts in zip(*each_piece(work, len(layers.lower), at_most=1), strict=True)]
+    counts = each_piece(work, shape[0], at_most=1)
+    return Layers(
+        lower=layers.lower,
+        known=layers.known,
+        estimate=layers.estimate if estimate or upper else None,
+        upper=layers.upper if upper else None,
+        reached=tuple(sum(count) for count in zip(*counts, strict=True)),
+    )
 
 
 def sample_points(

@@ -5,7 +5,8 @@ that is the interpolated dose; off it, or where a voxel it is interpolated from 
 which falls off exponentially with the distance from the hull (see `dose.grids.fall_off`).
 
 Each loop writes `sums` = (lower, estimate, upper, known) and returns how many places were known. Estimate and upper
-bound are left out where they have no voxels.
+bound get from it only what is added where a source is unknown: `complete` adds the rest, the lower bound, when all
+sources are in. So they cost nothing where all is known. They are left out where they have no voxels.
 """
 
 from math import exp, sqrt
@@ -13,7 +14,7 @@ from math import exp, sqrt
 import numpy as np
 import numpy.typing as npt
 
-from dose.compiled import compiled
+from dose.compiled import compiled, compiled_fused
 from dose.grids.grid import Affine, Mask, Points, Volume
 
 SLACK_MM = 0.01
@@ -21,6 +22,9 @@ SLACK_MM = 0.01
 
 NO_WEIGHT = 1e-6
 """Weights below this are rounding: a voxel with less does not make a place unknown."""
+
+_AT_ONCE = 64
+"""Places of a row that are worked out before they are read."""
 
 Line = npt.NDArray[np.float32]
 Positions = tuple[npt.NDArray[np.uint32], Line, npt.NDArray[np.float64]]
@@ -51,7 +55,7 @@ def positions(first: float, step: float, count: int, source_count: int, spacing_
     return low, share, off
 
 
-@compiled
+@compiled_fused
 def _line(source: Volume, z: Neighbours, y: Neighbours, line: Line) -> None:
     """Interpolate a whole row of a source; the last voxel stands twice, so that each has an upper neighbour."""
     low_z, w = z
@@ -69,18 +73,13 @@ def _line(source: Volume, z: Neighbours, y: Neighbours, line: Line) -> None:
     line[count] = line[count - 1]
 
 
-@compiled
-def _add_known(values: Line, first: int, stop: int, row: Row) -> None:
-    """Add known values to a part of a row: plain loops over neighbours, which the processor does eight at a time."""
-    lower, estimate, upper, _ = row
-    for i in range(first, stop):
-        lower[i] += values[i]
-    if estimate.size > 0:
-        for i in range(first, stop):
-            estimate[i] += values[i]
-    if upper.size > 0:
-        for i in range(first, stop):
-            upper[i] += values[i]
+@compiled_fused
+def _add_within(line: Line, x: Positions, part: tuple[int, int], weight: np.float32, lower: Line) -> None:
+    """Add a part of a row of the target, all of which is known."""
+    low, share, _ = x
+    for i in range(part[0], part[1]):
+        at = low[i]
+        lower[i] += weight * (line[at] + (line[at + np.uint32(1)] - line[at]) * share[i])
 
 
 @compiled
@@ -114,11 +113,11 @@ def _add_line(
             lower[i] += np.float32(value)
         else:
             known[i] = False
-            value = min(value * exp(-sqrt(aside_mm2 + off_mm[i] * off_mm[i]) / length_mm), worst) if wide else 0.0
-        if wide:
-            estimate[i] += np.float32(value)
-        if bounded:
-            upper[i] += np.float32(value if is_known else worst)
+            if wide:
+                fallen = value * exp(-sqrt(aside_mm2 + off_mm[i] * off_mm[i]) / length_mm)
+                estimate[i] += np.float32(min(fallen, worst))
+            if bounded:
+                upper[i] += np.float32(worst)
     return reached
 
 
@@ -146,12 +145,12 @@ def add_aligned(
 ) -> int:
     """Add a source whose axes run with the target's (z, y, x); planes are (from, to, that of the first of the sums)."""
     (z_low, z_share, z_off), (y_low, y_share, y_off), x = axes
-    low, share, x_off = x
+    count = len(x[0])
     begin, end, base = planes
     weight, wide, masked = np.float32(counted[0]), sums[1].size > 0, unknown.size > 0
-    line, values = np.zeros(source.shape[2] + 1, np.float32), np.zeros(len(low), np.float32)
+    line = np.zeros(source.shape[2] + 1, np.float32)
     gone = np.zeros(source.shape[2] + 1 if masked else 0, np.float32)
-    inside = np.flatnonzero(x_off <= SLACK_MM)
+    inside = np.flatnonzero(x[2] <= SLACK_MM)
     reached = 0
     for k in range(begin, end):
         for j in range(len(y_low)):
@@ -166,14 +165,11 @@ def add_aligned(
             first, stop = 0, 0
             if within and not masked and len(inside) > 0:
                 first, stop = inside[0], inside[-1] + 1
-                for i in range(first, stop):
-                    at = low[i]
-                    values[i] = weight * (line[at] + (line[at + np.uint32(1)] - line[at]) * share[i])
-                _add_known(values, first, stop, row)
+                _add_within(line, x, (first, stop), weight, row[0])
                 reached += stop - first
             off = within, z_off[k] ** 2 + y_off[j] ** 2
             reached += _add_line((line, gone), x, (0, first), off, counted, row)
-            reached += _add_line((line, gone), x, (stop, len(low)), off, counted, row)
+            reached += _add_line((line, gone), x, (stop, count), off, counted, row)
     return reached
 
 
@@ -233,27 +229,42 @@ def _has_neighbours(start: Place, step: Place, source: Volume, n: int) -> bool:
     )
 
 
-@compiled
-def _read_row(
-    source: Volume, start: Place, step: Place, weight: np.float32, part: tuple[int, int], values: Line
+@compiled_fused
+def _add_inner(
+    source: Volume,
+    line: tuple[Place, Place, tuple[int, int]],
+    weight: np.float32,
+    scratch: tuple[npt.NDArray[np.uint32], Line, Line, Line],
+    lower: Line,
 ) -> None:
-    """Interpolate a part of a row all of whose places have eight neighbours."""
-    flat = source.reshape(-1)
-    one, row = np.uint64(1), np.uint64(source.shape[2])
-    plane = np.uint64(source.shape[1] * source.shape[2])
-    for i in range(part[0], part[1]):
-        x, y, z = start[0] + step[0] * i, start[1] + step[1] * i, start[2] + step[2] * i
-        low_x, low_y, low_z = np.int32(x), np.int32(y), np.int32(z)
-        u, v, w = np.float32(x - low_x), np.float32(y - low_y), np.float32(z - low_z)
-        a = np.uint64(low_z) * plane + np.uint64(low_y) * row + np.uint64(low_x)
-        b, c = a + row, a + plane
-        d = c + row
-        near_low = flat[a] + (flat[a + one] - flat[a]) * u
-        near_high = flat[b] + (flat[b + one] - flat[b]) * u
-        far_low = flat[c] + (flat[c + one] - flat[c]) * u
-        far_high = flat[d] + (flat[d + one] - flat[d]) * u
-        near, far = near_low + (near_high - near_low) * v, far_low + (far_high - far_low) * v
-        values[i] = weight * (near + (far - near) * w)
+    """Add a part of a row all of whose places have eight neighbours.
+
+    Where its places lie is worked out for some of them at a time, before any is read: the processor does the first
+    for eight at once, and the second it can't.
+    """
+    start, step, part = line
+    flat, (at, share_x, share_y, share_z) = source.reshape(-1), scratch
+    in_row, in_plane = np.int32(source.shape[2]), np.int32(source.shape[1] * source.shape[2])
+    one, row, plane = np.uint64(1), np.uint64(in_row), np.uint64(in_plane)
+    for begin in range(part[0], part[1], _AT_ONCE):
+        count = min(_AT_ONCE, part[1] - begin)
+        for n in range(count):
+            i = begin + n
+            x, y, z = start[0] + step[0] * i, start[1] + step[1] * i, start[2] + step[2] * i
+            low_x, low_y, low_z = np.int32(x), np.int32(y), np.int32(z)
+            share_x[n], share_y[n], share_z[n] = x - low_x, y - low_y, z - low_z
+            at[n] = np.uint32(np.int32(np.int32(low_z * in_plane) + np.int32(low_y * in_row)) + low_x)
+        for n in range(count):
+            u, v, w = share_x[n], share_y[n], share_z[n]
+            a = np.uint64(at[n])
+            b, c = a + row, a + plane
+            d = c + row
+            near_low = flat[a] + (flat[a + one] - flat[a]) * u
+            near_high = flat[b] + (flat[b + one] - flat[b]) * u
+            far_low = flat[c] + (flat[c + one] - flat[c]) * u
+            far_high = flat[d] + (flat[d + one] - flat[d]) * u
+            near, far = near_low + (near_high - near_low) * v, far_low + (far_high - far_low) * v
+            lower[begin + n] += weight * (near + (far - near) * w)
 
 
 @compiled
@@ -282,11 +293,10 @@ def _add_places(
             lower[i] += np.float32(value)
         else:
             known[i] = False
-            value = min(value * exp(-off_mm / length_mm), worst)
-        if wide:
-            estimate[i] += np.float32(value)
-        if bounded:
-            upper[i] += np.float32(value if is_known else worst)
+            if wide:
+                estimate[i] += np.float32(min(value * exp(-off_mm / length_mm), worst))
+            if bounded:
+                upper[i] += np.float32(worst)
     return reached
 
 
@@ -304,7 +314,8 @@ def add_oblique(
     begin, end, base = planes
     _, rows, columns = sums[0].shape
     m, weight = index_map, np.float32(counted[0])
-    values = np.zeros(columns, np.float32)
+    places = np.zeros((3, _AT_ONCE), np.float32)
+    scratch = np.zeros(_AT_ONCE, np.uint32), places[0], places[1], places[2]
     step = m[0, 0], m[1, 0], m[2, 0]
     reached = 0
     for k in range(begin, end):
@@ -318,8 +329,7 @@ def add_oblique(
             first, stop = 0, 0
             if unknown.size == 0:
                 first, stop = _between(start, step, source, columns)
-                _read_row(source, start, step, weight, (first, stop), values)
-                _add_known(values, first, stop, row)
+                _add_inner(source, (start, step, (first, stop)), weight, scratch, row[0])
                 reached += stop - first
             reached += _add_places(volumes, (start, step, (0, first)), spacing_mm, counted, row)
             reached += _add_places(volumes, (start, step, (stop, columns)), spacing_mm, counted, row)
@@ -350,12 +360,25 @@ def add_at(
             lower[n] += np.float32(value)
         else:
             known[n] = False
-            value = min(value * exp(-off_mm / length_mm), worst)
-        if wide:
-            estimate[n] += np.float32(value)
-        if bounded:
-            upper[n] += np.float32(value if is_known else worst)
+            if wide:
+                estimate[n] += np.float32(min(value * exp(-off_mm / length_mm), worst))
+            if bounded:
+                upper[n] += np.float32(worst)
     return reached
+
+
+@compiled
+def complete(sums: Sums, planes: tuple[int, int]) -> None:
+    """Add the lower bound to the estimate and to the upper bound on some planes, when all sources have been added."""
+    lower, estimate, upper, _ = sums
+    for k in range(planes[0], planes[1]):
+        for j in range(lower.shape[1]):
+            if estimate.size > 0:
+                for i in range(lower.shape[2]):
+                    estimate[k, j, i] += lower[k, j, i]
+            if upper.size > 0:
+                for i in range(lower.shape[2]):
+                    upper[k, j, i] += lower[k, j, i]
 
 
 @compiled
