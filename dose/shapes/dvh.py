@@ -17,11 +17,12 @@ import numpy.typing as npt
 from dose.compiled import processors
 from dose.errors import BadDose, BadStructure, DoseError
 from dose.grids.grid import DoseGrid, Volume
-from dose.shapes.cells import LOWER, SHARED, UNKNOWN, VOLUME, Doses, Totals
+from dose.shapes.cells import LOWER, SHARED, UNKNOWN, VOLUME, Totals, volumes_above
 from dose.shapes.field import Bounded, Field
+from dose.shapes.places import Doses
 from dose.shapes.raster import Raster
 from dose.shapes.sections import Sections, sections
-from dose.shapes.solid import SolidSlab, solid_slabs
+from dose.shapes.solid import SolidSlabs, solid_slabs
 from dose.shapes.structures import Structure
 
 CELLS = 50_000
@@ -258,7 +259,7 @@ class _Histograms:
         totals = _nothing_yet(self._bounded.ceiling_gy)
         breaks = [n * field.spacing[2] for n in range(field.count)]
         for part in solid_slabs(stack, raster, breaks_mm=breaks, step_mm=step_mm, beyond_ends=self._beyond_ends):
-            if isinstance(part, SolidSlab):
+            if isinstance(part, SolidSlabs):
                 field.add(part, totals)
             else:
                 field.touch(part, totals)
@@ -268,11 +269,10 @@ class _Histograms:
 
 def _cells(stack: Sections, spacing: tuple[float, float, float]) -> tuple[Raster, float]:
     """Raster whose pixels divide the voxels of the dose grid evenly, and the greatest slab thickness, mm."""
-    corners = np.concatenate([polygon for plane in stack.polygons for polygon in plane])
+    corners = stack.corners
     low, high = corners.min(axis=0), corners.max(axis=0)
-    filled = sum(_outer_area(polygon) for plane in stack.polygons for polygon in plane) * stack.thickness_mm
-    wanted = max((filled / CELLS) ** (1 / 3), 1e-3)
-    parts = [min(2 ** max(0, int(np.ceil(np.log2(s / wanted)))), FINEST) for s in spacing[:2]]
+    wanted = max((stack.rough_mm3 / CELLS) ** (1 / 3), 1e-3)
+    parts = [min(max(1, int(np.ceil(s / wanted))), FINEST) for s in spacing[:2]]
     pixel = spacing[0] / parts[0], spacing[1] / parts[1]
     first = [int(np.floor(low[n] / pixel[n])) - 2 for n in range(2)]
     last = [int(np.ceil(high[n] / pixel[n])) + 2 for n in range(2)]
@@ -282,11 +282,6 @@ def _cells(stack: Sections, spacing: tuple[float, float, float]) -> tuple[Raster
         shape=(last[1] - first[1], last[0] - first[0]),
     )
     return raster, max(wanted, min(stack.thickness_mm, spacing[2]) / FINEST)
-
-
-def _outer_area(polygon: npt.NDArray[np.float64]) -> float:
-    u, v = polygon.T
-    return abs(float(u @ np.roll(v, -1) - v @ np.roll(u, -1))) / 2
 
 
 def _nothing_yet(ceiling_gy: float) -> Totals:
@@ -301,9 +296,7 @@ def _result(name: str, totals: Totals, *, has_estimate: bool) -> Dvh:
         raise BadStructure(f"The contours of structure {name!r} enclose no volume.")
     tolerance = SAME_FIGURE * totals.bin_gy * BINS
     mean = (totals.sums[SHARED] + totals.sums[LOWER:VOLUME]) / volume_mm3
-    below = np.cumsum(np.cumsum(totals.bends[SHARED] + totals.bends[LOWER:], axis=1)[:, :BINS], axis=1)
-    curve = np.clip(volume_mm3 - np.concatenate([np.zeros((3, 1)), below], axis=1), 0, volume_mm3) / 1000.0
-    curve = np.minimum.accumulate(curve, axis=1)
+    curve = volumes_above(totals.bends, volume_mm3) / 1000.0
 
     def figure(three: npt.NDArray[np.float64]) -> Figure:
         lo, hi, estimate = (float(one) for one in three)

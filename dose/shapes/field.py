@@ -6,13 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dose.grids.grid import DoseGrid, Volume
-from dose.shapes.cells import Corners, Doses, Places, Totals, add_slab, reach_pixels, reach_points, reach_voxels
+from dose.shapes.cells import Totals, add_slabs
+from dose.shapes.places import Corners, Doses, Places, places_of, reach_pixels, reach_points
 from dose.shapes.raster import Raster
 from dose.shapes.sections import Sections
-from dose.shapes.solid import SolidSlab, Tip
-
-_ON_HULL = 1e-6
-"""Index tolerance: pixels never straddle the outermost voxel centres, so only rounding is to be forgiven."""
+from dose.shapes.solid import SolidSlabs, Tip
 
 _Floats = npt.NDArray[np.float64]
 
@@ -77,23 +75,14 @@ class Field:
         self._u_corners = _corners(raster.origin[0], raster.pixel[0], columns, self.spacing[0], self._columns)
 
     def _places(self, at_mm: _Floats, axis: int) -> Places:
-        spacing, count = self.spacing[axis], (self._columns, self._rows, self.count)[axis]
-        index = at_mm / spacing
-        within = np.clip(index, 0, count - 1)
-        low = np.clip(np.floor(within).astype(np.int64), 0, max(count - 2, 0))
-        off = np.abs(index - within)
-        return Places(low, within - low, np.where(off <= _ON_HULL, 0.0, off * spacing))
+        return places_of(at_mm, self.spacing[axis], (self._columns, self._rows, self.count)[axis])
 
-    def add(self, slab: SolidSlab, totals: Totals) -> None:
-        """Count the cells of a slab, and for the extremes the voxels of dose planes it ends on."""
-        size = (self._pixel_mm2 * slab.thickness_mm, slab.thickness_mm / self.spacing[2])
-        n = self._places(np.array([slab.place_mm]), 2)
-        add_slab(slab.inside, size, n, self._v, self._u, self._doses, totals)
-        for end in (-0.5, 0.5):
-            at_mm = slab.place_mm + end * slab.thickness_mm
-            plane = round(at_mm / self.spacing[2])
-            if 0 <= plane < self.count and abs(at_mm - plane * self.spacing[2]) <= 1e-4:
-                reach_voxels(slab.inside, plane, self._v_corners, self._u_corners, self._doses, totals.extremes)
+    def add(self, slabs: SolidSlabs, totals: Totals) -> None:
+        """Count the cells of slabs, and for the extremes the voxels of dose planes they end on."""
+        places = slabs.places_mm, slabs.thickness_mm
+        size = self._pixel_mm2, self.spacing[2]
+        axes, corners = (self._v, self._u), (self._v_corners, self._u_corners)
+        add_slabs(slabs.inside, places, size, axes, corners, self._doses, totals)
 
     def touch(self, tip: Tip, totals: Totals) -> None:
         """Let the tip beyond an end plane count for the extremes."""
@@ -104,13 +93,12 @@ class Field:
 
     def touch_outline(self, stack: Sections, totals: Totals) -> None:
         """Let the contours themselves count for the extremes: that is where a gradient has them."""
-        corners = np.concatenate([polygon for plane in stack.polygons for polygon in plane])
         counts = [sum(len(polygon) for polygon in plane) for plane in stack.polygons]
-        self._touch(corners, np.repeat(stack.at_mm, counts), totals)
+        self._touch(stack.corners, np.repeat(stack.at_mm, counts), totals)
 
     def _touch(self, corners: _Floats, at_mm: float | _Floats, totals: Totals) -> None:
-        n = self._places(np.broadcast_to(at_mm, len(corners)), 2)
-        v, u = self._places(corners[:, 1], 1), self._places(corners[:, 0], 0)
+        n = self._places(np.array(np.broadcast_to(at_mm, len(corners))), 2)
+        v, u = (self._places(np.ascontiguousarray(corners[:, axis]), axis) for axis in (1, 0))
         reach_points(n, v, u, self._doses, totals.extremes)
 
 

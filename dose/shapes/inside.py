@@ -8,7 +8,7 @@ from scipy.ndimage import map_coordinates
 from dose.grids.grid import Geometry, Points, Volume
 from dose.shapes.raster import Raster
 from dose.shapes.sections import Sections, sections
-from dose.shapes.solid import SolidSlab, solid_slabs
+from dose.shapes.solid import SolidSlabs, solid_slabs
 from dose.shapes.structures import Structure
 
 _PIXELS_ACROSS = 256
@@ -56,7 +56,7 @@ def inside_of(structure: Structure, *, slice_mm: float | None = None) -> Inside:
         It has no volume, or its planes are oblique to the axes of the patient.
     """
     stack = sections(structure, _UNIT, slice_mm=slice_mm)
-    corners = np.concatenate([polygon for plane in stack.polygons for polygon in plane])
+    corners = stack.corners
     low, high = corners.min(axis=0), corners.max(axis=0)
     pixel = float(np.clip((high - low).max() / _PIXELS_ACROSS, _FINEST_MM, _COARSEST_MM))
     raster = Raster(
@@ -69,9 +69,10 @@ def inside_of(structure: Structure, *, slice_mm: float | None = None) -> Inside:
     count = int(np.ceil((stack.at_mm[-1] + stack.thickness_mm - first) / step)) + _MARGIN
     share = np.zeros((count, *raster.shape), dtype=np.float32)
     borders = [first + n * step for n in range(count + 1)]
-    for slab in solid_slabs(stack, raster, breaks_mm=borders, step_mm=step):
-        if isinstance(slab, SolidSlab):
-            share[int((slab.place_mm - first) / step)] += slab.inside * np.float32(slab.thickness_mm / step)
+    for part in solid_slabs(stack, raster, breaks_mm=borders, step_mm=step):
+        if isinstance(part, SolidSlabs):
+            for place, thickness, inside in zip(part.places_mm, part.thickness_mm, part.inside, strict=True):
+                share[int((place - first) / step)] += inside * np.float32(thickness / step)
     return Inside(share=share, geometry=_geometry(stack, raster, first, step, share.shape))
 
 

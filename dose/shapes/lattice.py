@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from dose.errors import BadStructure
 from dose.grids.grid import Geometry, Mask, Volume
-from dose.shapes.raster import Polygon, Raster
+from dose.shapes.raster import Raster
 from dose.shapes.sections import Sections, sections
-from dose.shapes.solid import SolidSlab, solid_slabs
+from dose.shapes.solid import SolidSlabs, solid_slabs
 from dose.shapes.structures import Structure
 
 CELLS = 30_000
@@ -90,7 +90,7 @@ def cells_of(
         The structure has no volume, or its planes are not those of an axis of the grid.
     """
     stack = sections(structure, geometry, slice_mm=slice_mm)
-    side = float(np.clip((_rough_mm3(stack) / count) ** (1 / 3), finest_mm, COARSEST_MM))
+    side = float(np.clip((max(stack.rough_mm3, 1e-3) / count) ** (1 / 3), finest_mm, COARSEST_MM))
     margin = int(np.ceil(margin_mm / side))
     raster, first_uv = _raster(stack, side, margin + 2)
     low_w = int(np.floor((stack.at_mm[0] - stack.thickness_mm) / side)) - margin
@@ -98,8 +98,9 @@ def cells_of(
     filled = np.zeros((high_w - low_w, *raster.shape))
     faces = [n * side for n in range(low_w, high_w + 1)]
     for part in solid_slabs(stack, raster, breaks_mm=faces, step_mm=side):
-        if isinstance(part, SolidSlab):
-            filled[int(np.floor(part.place_mm / side)) - low_w] += part.inside * part.thickness_mm
+        if isinstance(part, SolidSlabs):
+            for place, thickness, inside in zip(part.places_mm, part.thickness_mm, part.inside, strict=True):
+                filled[int(np.floor(place / side)) - low_w] += inside * thickness
     if not filled.any():
         raise BadStructure(f"The contours of structure {structure.name!r} enclose no volume.")
     u, v = stack.in_plane_axes
@@ -111,17 +112,8 @@ def cells_of(
     return Cells(geometry=box, index=index, cc=flat[index] * raster.pixel_area / 1000.0)
 
 
-def _rough_mm3(stack: Sections) -> float:
-    return max(sum(_area(polygon) for plane in stack.polygons for polygon in plane) * stack.thickness_mm, 1e-3)
-
-
-def _area(polygon: Polygon) -> float:
-    u, v = polygon.T
-    return abs(float(u @ np.roll(v, -1) - v @ np.roll(u, -1))) / 2
-
-
 def _raster(stack: Sections, side: float, margin: int) -> tuple[Raster, tuple[int, int]]:
-    corners = np.concatenate([polygon for plane in stack.polygons for polygon in plane])
+    corners = stack.corners
     first = np.floor(corners.min(axis=0) / side).astype(int) - margin
     last = np.ceil(corners.max(axis=0) / side).astype(int) + margin
     raster = Raster(

@@ -1,22 +1,25 @@
 """The inside of a structure in thin slabs: what part of each pixel is inside, between contours and beyond them.
 
 Between two planes the outline is interpolated by signed distance (a point belongs to the plane it is deeper in) and
-then moved in or out until its area is that of the slice model of `dose.shapes.sections`. Parts and holes that meet
+then moved in or out until its area is that of the slice model of `dose.shapes.areas`. Parts and holes that meet
 nothing on the neighbouring plane end half way to it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from dose.grids.grid import Mask
-from dose.shapes.pixels import Image, blend, ending_parts, moving, outlined, signed_depth
+from dose.grids.grid import Mask, Volume
+from dose.shapes.areas import Areas, Cap, circle_radius_mm
+from dose.shapes.depth import signed_depth
+from dose.shapes.outlines import is_same, moving, outlines
+from dose.shapes.parts import ending_parts, overlap
+from dose.shapes.pixels import Image
 from dose.shapes.raster import Polygon, Raster, Spans, coverage, scan
-from dose.shapes.sections import Cap, Sections, area_between, best_power, cap
+from dose.shapes.sections import Sections
 
 _RIM_MM = 1.0
 """Pixels this close to an outline tell how much it moves."""
@@ -30,24 +33,26 @@ _SAME_AREA = 1e-3
 _EVEN: Image = np.empty((0, 0), dtype=np.float32)
 """An outline that moves equally readily everywhere."""
 
+_Floats = npt.NDArray[np.float64]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SolidSlab:
-    """A thin slab of a structure.
+class SolidSlabs:
+    """Thin slabs of a structure, one upon another.
 
     Parameters
     ----------
-    place_mm
-        Its middle, along the axis of the sections.
+    places_mm
+        Their middles, along the axis of the sections, ``[n]``.
     thickness_mm
-        Extent along that axis.
+        Extent of each along that axis, ``[n]``.
     inside
-        Part of each pixel inside, float32 ``[v, u]``.
+        Part of each pixel inside, float32 ``[n, v, u]``.
     """
 
-    place_mm: float
-    thickness_mm: float
-    inside: Image
+    places_mm: _Floats
+    thickness_mm: _Floats
+    inside: Volume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -89,13 +94,32 @@ class _Stretch:
         return moving(depths, (low.mask, high.mask), _RIM_MM, 0.1 * min(raster.pixel))
 
 
-_Piece = tuple[Sequence[float], Sequence[tuple[Polygon, ...]], Sequence[Spans]]
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Slicing:
+    """Where slabs are cut: at `breaks_mm`, and so that none is thicker than `step_mm`."""
+
+    breaks_mm: _Floats
+    step_mm: float
+
+    def of(self, low: float, high: float, *, halved: bool = False) -> tuple[_Floats, _Floats]:
+        """Middles and thicknesses of slabs that fill a stretch; `halved` cuts it in the middle too."""
+        first, last = np.searchsorted(self.breaks_mm, (low + 1e-6, high - 1e-6))
+        bounds = [low, *self.breaks_mm[first:last].tolist(), high]
+        if halved:
+            bounds = sorted([*bounds, (low + high) / 2])
+        places, thicknesses = [], []
+        for start, stop in pairwise(bounds):
+            count = max(1, int(np.ceil((stop - start) / self.step_mm - 1e-6)))
+            thickness = (stop - start) / count
+            places += [start + (n + 0.5) * thickness for n in range(count) if thickness > 0]
+            thicknesses += [thickness] * (count if thickness > 0 else 0)
+        return np.array(places), np.array(thicknesses)
 
 
 def solid_slabs(
     stack: Sections, raster: Raster, *, breaks_mm: Sequence[float], step_mm: float, beyond_ends: bool = True
-) -> Iterator[SolidSlab | Tip]:
-    """Yield a structure slab by slab, pieces and planes rising, with the tips at the ends of each piece.
+) -> Iterator[SolidSlabs | Tip]:
+    """Yield a structure stretch by stretch, pieces and planes rising, with the tips at the ends of each piece.
 
     Parameters
     ----------
@@ -104,49 +128,70 @@ def solid_slabs(
     raster
         Pixels in the planes of the sections; holds all contours with a margin of two pixels.
     breaks_mm
-        Places no slab may straddle (the planes of the dose grid).
+        Places no slab may straddle (the planes of the dose grid), rising.
     step_mm
         Greatest thickness of a slab.
     beyond_ends
         Whether the structure reaches beyond its end contours, as the slice model says.
     """
-    breaks = np.asarray(breaks_mm, dtype=np.float64)
+    slicing = _Slicing(breaks_mm=np.asarray(breaks_mm, dtype=np.float64), step_mm=step_mm)
     for piece in stack.pieces():
-        at, outlines = stack.at_mm[piece], stack.polygons[piece]
-        spans = [scan(polygons, raster) for polygons in outlines]
-        areas = [max(s.area(raster), 0.0) for s in spans]
-        power = best_power(at, areas)
-
-        def plane(n: int, piece: _Piece = (at, outlines, spans), raster: Raster = raster) -> _Plane | None:
-            at, outlines, spans = piece
-            return _plane(at[n], outlines[n], spans[n], raster) if 0 <= n < len(at) else None
-
-        near = [None, plane(0), plane(1), plane(2)]  # the planes before, below, above and after a stretch
+        planes = _Planes(stack.at_mm[piece], stack.polygons[piece], raster)
+        areas = planes.areas(stack.thickness_mm)
+        near = [None, planes.at(0), planes.at(1), planes.at(2)]  # the planes before, below, above and after a stretch
         assert near[1] is not None
         if beyond_ends:
-            below = cap(areas[:3], _distance(at[:3]), stack.thickness_mm, power)
-            yield from _cap_slabs(near[1], below, -1.0, raster, breaks, step_mm)
-        is_smooth = _is_smooth(spans, raster)
-        for n in range(len(at) - 1):
-            area = partial(area_between, at, areas, n, power) if is_smooth else None
-            yield from _between(_Stretch(*near), area, raster, breaks, step_mm)  # type: ignore[arg-type]
-            near = [*near[1:], plane(n + 3)]
+            yield from _cap_slabs(near[1], areas.below(), -1.0, raster, slicing)
+        for n in range(planes.count - 1):
+            known = areas if planes.is_smooth else None
+            slabs = _between(_Stretch(*near), n, known, raster, slicing)  # type: ignore[arg-type]
+            if len(slabs.places_mm):
+                yield slabs
+            near = [*near[1:], planes.at(n + 3)]
         if beyond_ends:
-            above = cap(areas[::-1][:3], _distance(at[-3:]), stack.thickness_mm, power)
             assert near[1] is not None
-            yield from _cap_slabs(near[1], above, 1.0, raster, breaks, step_mm)
+            yield from _cap_slabs(near[1], areas.above(), 1.0, raster, slicing)
 
 
-def _distance(at_mm: Sequence[float]) -> float:
-    return (at_mm[-1] - at_mm[0]) / max(len(at_mm) - 1, 1)
+class _Planes:
+    """The planes of a piece, each filled when it is asked for: a large structure holds too many to keep them all."""
+
+    def __init__(self, at_mm: Sequence[float], outlines: Sequence[tuple[Polygon, ...]], raster: Raster) -> None:
+        self._at_mm, self._outlines, self._raster = at_mm, outlines, raster
+        self._spans = [scan(polygons, raster) for polygons in outlines]
+        self.count = len(at_mm)
+        self.is_smooth = _is_smooth(self._spans, raster)
+
+    def at(self, n: int) -> _Plane | None:
+        """The plane of a number, None beyond the ends."""
+        if not 0 <= n < self.count:
+            return None
+        return _plane(self._at_mm[n], self._outlines[n], self._spans[n], self._raster)
+
+    def areas(self, thickness_mm: float) -> Areas:
+        """The model of the areas."""
+        areas = [max(spans.area(self._raster), 0.0) for spans in self._spans]
+        # only one plane or two leave it open whether they are of a ball
+        radii = [self._radius_mm(n, areas[n]) for n in range(self.count)] if self.count < 3 and self.is_smooth else []
+        return Areas.of(np.array(self._at_mm), np.array(areas), np.array(radii or [0.0]), thickness_mm)
+
+    def _radius_mm(self, n: int, area_mm2: float) -> float:
+        """Radius of the largest circle within a plane."""
+        plane = self.at(n)
+        assert plane is not None
+        widest = max(float(plane.depth.max()) + sum(self._raster.pixel) / 4, 0.0)
+        return min(circle_radius_mm(area_mm2), widest)
 
 
 def _plane(at_mm: float, polygons: Sequence[Polygon], spans: Spans, raster: Raster) -> _Plane:
     inside = coverage(spans, raster)
-    mask = inside >= min(0.5, float(inside.max()) / 2)
-    if not inside.any():  # the tip of a cone: a point or a line, which encloses nothing and still says where it is
+    most = float(inside.max())
+    mask = inside >= min(0.5, most / 2)
+    if most == 0:  # the tip of a cone: a point or a line, which encloses nothing and still says where it is
         mask = _trace(polygons, raster)
-    return _Plane(at_mm=at_mm, inside=inside, mask=mask, depth=_depth(mask, raster), polygons=tuple(polygons))
+    return _Plane(
+        at_mm=at_mm, inside=inside, mask=mask, depth=signed_depth(mask, *raster.pixel), polygons=tuple(polygons)
+    )
 
 
 def _trace(polygons: Sequence[Polygon], raster: Raster) -> Mask:
@@ -161,64 +206,55 @@ def _trace(polygons: Sequence[Polygon], raster: Raster) -> Mask:
     return mask
 
 
-def _depth(mask: Mask, raster: Raster) -> Image:
-    """Signed distance of pixel centres to the outline, mm, positive inside."""
-    return signed_depth(mask, *raster.pixel)
-
-
-def _slices(low: float, high: float, breaks: npt.NDArray[np.float64], step_mm: float) -> list[tuple[float, float]]:
-    """Middle and thickness of slabs that fill a stretch and straddle no break."""
-    within = breaks[(breaks > low + 1e-6) & (breaks < high - 1e-6)]
-    slices = []
-    for start, stop in zip([low, *within], [*within, high], strict=True):
-        count = max(1, int(np.ceil((stop - start) / step_mm - 1e-6)))
-        thickness = (stop - start) / count
-        slices += [(float(start + (n + 0.5) * thickness), float(thickness)) for n in range(count) if thickness > 0]
-    return slices
-
-
-def _cap_slabs(
-    plane: _Plane, end: Cap, way: float, raster: Raster, breaks: npt.NDArray[np.float64], step_mm: float
-) -> Iterator[SolidSlab | Tip]:
+def _cap_slabs(plane: _Plane, end: Cap, way: float, raster: Raster, slicing: _Slicing) -> Iterator[SolidSlabs | Tip]:
     low, high = sorted((plane.at_mm, plane.at_mm + way * end.length_mm))
     full = float(plane.inside.sum()) * raster.pixel_area
-    for place, thickness in _slices(low, high, breaks, step_mm):
-        area = end.area(abs(place - plane.at_mm))
-        inside = plane.inside if abs(area - full) <= _SAME_AREA * full else _outline(plane.depth, area, raster)
-        yield SolidSlab(place_mm=place, thickness_mm=thickness, inside=inside)
+    places, thicknesses = slicing.of(low, high)
+    if len(places):
+        areas = end.area(np.abs(places - plane.at_mm))
+        inside = _filled(plane, areas, np.abs(areas - full) <= _SAME_AREA * full, raster)
+        yield SolidSlabs(places_mm=places, thickness_mm=thicknesses, inside=inside)
     reach = plane.at_mm + way * end.reach_mm
-    pointed = end.length_mm < end.reach_mm or end.area(end.length_mm) < _SAME_AREA * full
+    last = float(end.area(np.array([end.length_mm]))[0])
+    pointed = end.length_mm < end.reach_mm or last < _SAME_AREA * full
     deepest = plane.depth >= plane.depth.max() if pointed else plane.mask
     yield Tip(place_mm=reach, inside=deepest, outlines=() if pointed else plane.polygons)
 
 
-def _between(
-    stretch: _Stretch,
-    area: Callable[[float], float] | None,
-    raster: Raster,
-    breaks: npt.NDArray[np.float64],
-    step_mm: float,
-) -> Iterator[SolidSlab]:
-    """Slabs between two neighbouring planes; without `area` they have the areas of the interpolated outlines."""
+def _filled(plane: _Plane, areas_mm2: _Floats, full: npt.NDArray[np.bool_], raster: Raster) -> Volume:
+    """Sections like a plane, of given areas; those that are full keep its exact cover of pixels."""
+    if full.all():
+        return np.broadcast_to(plane.inside, (len(areas_mm2), *plane.inside.shape)).copy()
+    inside = outlines(
+        (plane.depth, plane.depth), np.zeros(len(areas_mm2)), areas_mm2 / raster.pixel_area, _EVEN, _width(raster)
+    )
+    inside[full] = plane.inside
+    return inside
+
+
+def _between(stretch: _Stretch, n: int, areas: Areas | None, raster: Raster, slicing: _Slicing) -> SolidSlabs:
+    """Slabs between neighbouring planes n and n + 1; without `areas` they have those of the interpolated outlines."""
     low, high = stretch.low, stretch.high
-    low_end, high_end = _ending(low.mask, high.mask), _ending(high.mask, low.mask)
-    parted = low_end is not None or high_end is not None
+    low_end, high_end = ending_parts(low.mask, high.mask), ending_parts(high.mask, low.mask)
+    # what ends here ends half way; areas of the rest are not known separately
+    parted = low_end.size > 0 or high_end.size > 0
     middle = (low.at_mm + high.at_mm) / 2
-    if parted:  # what ends here ends half way; areas of the rest are not known separately
-        breaks = np.sort(np.append(breaks, middle))
-    low_depth, high_depth = _without(low, low_end, raster), _without(high, high_end, raster)
-    wanted = None if parted else area
-    readiness = stretch.readiness(raster) if wanted else _EVEN
-    # a straight stretch keeps its exact cover of pixels, which depths only know to a part of one
-    is_even = not parted and bool(np.abs(low.inside - high.inside).max() < _SAME_AREA)
-    for place, thickness in _slices(low.at_mm, high.at_mm, breaks, step_mm):
-        depth = blend(low_depth, high_depth, (place - low.at_mm) / (high.at_mm - low.at_mm))
-        inside = low.inside if is_even else _outline(depth, wanted(place) if wanted else None, raster, readiness)
-        if place < middle and low_end is not None:
-            inside[low_end] = low.inside[low_end]
-        if place > middle and high_end is not None:
-            inside[high_end] = high.inside[high_end]
-        yield SolidSlab(place_mm=place, thickness_mm=thickness, inside=inside)
+    places, thicknesses = slicing.of(low.at_mm, high.at_mm, halved=parted)
+    wanted, readiness = np.full(len(places), np.nan), _EVEN
+    if areas is not None and not parted:
+        wanted, readiness = areas.between(n, places) / raster.pixel_area, stretch.readiness(raster)
+    if not parted and is_same(low.inside, high.inside, _SAME_AREA):
+        # a straight stretch keeps its exact cover of pixels, which depths only know to a part of one
+        inside = np.broadcast_to(low.inside, (len(places), *low.inside.shape)).copy()
+    else:
+        depths = _without(low, low_end, raster), _without(high, high_end, raster)
+        shares = (places - low.at_mm) / (high.at_mm - low.at_mm)
+        inside = outlines(depths, shares, wanted, readiness, _width(raster))
+    if low_end.size:
+        inside[places < middle] = np.where(low_end, low.inside, inside[places < middle])
+    if high_end.size:
+        inside[places > middle] = np.where(high_end, high.inside, inside[places > middle])
+    return SolidSlabs(places_mm=places, thickness_mm=thicknesses, inside=inside)
 
 
 def _is_smooth(spans: Sequence[Spans], raster: Raster) -> bool:
@@ -228,33 +264,19 @@ def _is_smooth(spans: Sequence[Spans], raster: Raster) -> bool:
     structures are then shaped as planning systems shape them (0.33 cm3 for one to which Eclipse gives 0.34, where
     the trend of the areas gives 0.53; docs/dvh-accuracy.md).
     """
-    masks = [coverage(one, raster) >= 0.5 for one in spans]
-    beside = sum(_overlap(low, high) < _OVER for low, high in pairwise(masks))
-    return 2 * beside <= len(masks) - 1
+    masks = (coverage(one, raster) >= 0.5 for one in spans)
+    beside = sum(overlap(low, high) < _OVER for low, high in pairwise(masks))
+    return 2 * beside <= len(spans) - 1
 
 
-def _overlap(low: Mask, high: Mask) -> float:
-    """Part of the smaller of two sections that lies over the other."""
-    smaller = min(int(low.sum()), int(high.sum()))
-    return int((low & high).sum()) / smaller if smaller else 1.0
-
-
-def _ending(mask: Mask, other: Mask) -> Mask | None:
-    """Pixels (with a rim) of parts and holes of a mask that meet none of the other; None without any."""
-    count, ending = ending_parts(mask, other)
-    return ending if count else None
-
-
-def _without(plane: _Plane, ending: Mask | None, raster: Raster) -> Image:
+def _without(plane: _Plane, ending: Mask, raster: Raster) -> Image:
     """Depth of a plane without the parts, and with the holes filled, that end here."""
     from scipy.ndimage import binary_erosion
 
-    if ending is None:
+    if not ending.size:
         return plane.depth
-    return _depth(np.where(binary_erosion(ending), ~plane.mask, plane.mask), raster)
+    return signed_depth(np.where(binary_erosion(ending), ~plane.mask, plane.mask), *raster.pixel)
 
 
-def _outline(depth: Image, area_mm2: float | None, raster: Raster, readiness: Image = _EVEN) -> Image:
-    """Inside part of pixels for an outline of the wanted area; None leaves the outline where it is."""
-    wanted = np.nan if area_mm2 is None else area_mm2 / raster.pixel_area
-    return outlined(depth, readiness, sum(raster.pixel) / 2, wanted)
+def _width(raster: Raster) -> float:
+    return sum(raster.pixel) / 2

@@ -43,7 +43,7 @@ def test_spheres_when_recomputed_then_they_are_the_committed_ones_and_within_the
     for row in rows:
         radius, slice_mm = (float(v) for v in re.findall(r"[\d.]+", row.name))
         volume, _, mean, d95 = row.figures
-        if radius > slice_mm:
+        if radius >= slice_mm or slice_mm < 3:  # of 2 mm radius on slices of 3 mm too little is seen
             assert volume < (1 if radius >= 5 else 5), row.name
             assert max(mean, d95) < 0.02, row.name
 
