@@ -1,9 +1,10 @@
 """Gamma index of two doses in three dimensions (Low et al., Med Phys 25:656, 1998).
 
 For every voxel of the reference the other dose is searched on shells around it, a tenth of the distance criterion apart
-(Wendling et al., Med Phys 34:1647, 2007), interpolated trilinearly. The best place found is then refined in closed form
-for the linear dose around it, as Ju et al. (Med Phys 35:879, 2008) do for simplices; so steep gradients are met between
-the sampled places too.
+(Wendling et al., Med Phys 34:1647, 2007), interpolated trilinearly. Of their places only those are read that can have
+the least gamma: interpolation keeps within what the voxels around are off a linear dose, which rules out most. The best
+place found is then refined in closed form for the linear dose around it, as Ju et al. (Med Phys 35:879, 2008) do for
+simplices; so steep gradients are met between the sampled places too.
 
 No reference voxel is skipped in silence: each has a value, lies below the cut-off, or is counted as unknown.
 """
@@ -71,7 +72,7 @@ class Gamma:
     unknown
         Reference voxels above it without a value: their own dose is unknown, or no known dose is within reach.
     undecided
-        Voxels that fail while some dose nearer than their gamma is unknown, so that they might pass.
+        Voxels that fail while some dose within the distance criterion is unknown, so that they might pass.
     """
 
     values: Volume
@@ -158,6 +159,8 @@ def _search_all(
     flat = reference.dose_gy.ravel()
     _, rows, columns = reference.geometry.shape
     to_index = np.ascontiguousarray(geometry.inverse[:3, :3].T)
+    passed = np.sqrt(np.square(to_index).sum(axis=0))
+    turns = to_index, to_index.T.copy(), np.ascontiguousarray(geometry.affine[:3, :3].T), passed
     limits = (criteria.dose_percent / 100, criteria.distance_mm, criteria.max_gamma, criteria.is_refined)
 
     def work(start: int, stop: int) -> int:
@@ -168,7 +171,7 @@ def _search_all(
         at = geometry.to_index(points if transform is None else transform.to_moving(points))
         doses = flat[part].astype(np.float64)
         scale = doses if criteria.is_local else np.full(len(part), normal)
-        found, open_ones = search(np.ascontiguousarray(at), doses, scale, dose, known, shells, limits, to_index)
+        found, open_ones = search(np.ascontiguousarray(at), doses, scale, dose, known, shells, limits, turns)
         values[part] = found
         return open_ones
 
@@ -180,12 +183,12 @@ def _shells(criteria: Criteria, to_index: npt.NDArray[np.float64]) -> Shells:
     step = criteria.distance_mm / criteria.steps
     count = int(np.floor(criteria.max_gamma * criteria.steps + 1e-9))
     radii = step * np.arange(count + 1)
-    places = [_sphere(float(radius), step) for radius in radii]
+    places = [sphere_places(float(radius), step) for radius in radii]
     ends = np.cumsum([len(one) for one in places], dtype=np.int64)
     return radii.astype(np.float64), ends, np.ascontiguousarray(np.concatenate(places) @ to_index.T)
 
 
-def _sphere(radius: float, step: float) -> Points:
+def sphere_places(radius: float, step: float) -> Points:
     """Places on a sphere no further than `step` apart along its circles of latitude and from one to the next."""
     rings = int(np.ceil(np.pi * radius / step)) + 1
     places = []
