@@ -37,14 +37,14 @@ class PatientSpec:
     Parameters
     ----------
     registered
-        Keys of two courses whose frames of reference a Spatial Registration joins: from, to.
+        Keys of courses whose frames of reference a Spatial Registration joins, in pairs: from, to.
     registration_date
-        YYYYMMDD of that registration.
+        YYYYMMDD of these registrations.
     """
 
     person: Person
     courses: tuple[CourseSpec, ...]
-    registered: tuple[str, str] | None = None
+    registered: tuple[tuple[str, str], ...] = ()
     registration_date: str = ""
 
 
@@ -160,7 +160,7 @@ def _breast_after_lymphoma() -> PatientSpec:
     )  # fmt: skip
     return PatientSpec(
         person=person, courses=(_mediastinum_2015(), _breast_2026()),
-        registered=("2015-mediastinum", "2026-breast-left"), registration_date="20260506",
+        registered=(("2015-mediastinum", "2026-breast-left"),), registration_date="20260506",
     )  # fmt: skip
 
 

@@ -40,8 +40,20 @@ _SAME_SESSION = dt.timedelta(hours=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Scale:
-    """How fine everything is."""
+class Scale:
+    """How fine everything is.
+
+    Parameters
+    ----------
+    pixels
+        Rows and columns of a CT slice.
+    slice_mm, slices
+        Distance of the slices, or how many there are where it is None.
+    contour_mm, dose_mm, spot_mm
+        How finely contours are drawn, the voxels of dose grids, and the distance of proton spots.
+    control_points
+        Of an arc.
+    """
 
     pixels: int
     slice_mm: float | None
@@ -52,9 +64,9 @@ class _Scale:
     spot_mm: float
 
 
-_SCALES = {
-    "full": _Scale(pixels=512, slice_mm=3.0, slices=0, contour_mm=1.0, dose_mm=2.5, control_points=178, spot_mm=4.5),
-    "small": _Scale(pixels=64, slice_mm=None, slices=20, contour_mm=3.0, dose_mm=8.0, control_points=12, spot_mm=9.0),
+SCALES = {
+    "full": Scale(pixels=512, slice_mm=3.0, slices=0, contour_mm=1.0, dose_mm=2.5, control_points=178, spot_mm=4.5),
+    "small": Scale(pixels=64, slice_mm=None, slices=20, contour_mm=3.0, dose_mm=8.0, control_points=12, spot_mm=9.0),
 }
 
 
@@ -77,7 +89,7 @@ def write_department(folder: Path, *, scale: Literal["full", "small"] = "full") 
     OSError
         If the folder can't be written.
     """
-    patients = tuple(_write_patient(folder, spec, _SCALES[scale]) for spec in casebook())
+    patients = tuple(write_patient(folder, spec, SCALES[scale]) for spec in casebook())
     return Department(folder=folder, patients=patients)
 
 
@@ -88,7 +100,8 @@ def _study(spec: PatientSpec, course: CourseSpec) -> Study:
     )  # fmt: skip
 
 
-def _write_patient(folder: Path, spec: PatientSpec, scale: _Scale) -> SamplePatient:
+def write_patient(folder: Path, spec: PatientSpec, scale: Scale) -> SamplePatient:
+    """Write one patient of a department into a folder of its own, and tell what is in it."""
     person, home = spec.person, folder / spec.person.patient_id
     courses = tuple(_write_course(home / course.key, _study(spec, course), course, scale) for course in spec.courses)
     return SamplePatient(
@@ -98,27 +111,27 @@ def _write_patient(folder: Path, spec: PatientSpec, scale: _Scale) -> SamplePati
 
 
 def _write_registrations(home: Path, spec: PatientSpec) -> tuple[SampleRegistration, ...]:
-    """Join the frames of two courses; the anatomy frame is that of the later one."""
-    if spec.registered is None:
-        return ()
-    source, target = (next(c for c in spec.courses if c.key == key) for key in spec.registered)
+    """Join the frames of courses, two at a time; the anatomy frame is that of the later one."""
+    return tuple(_write_registration(home, spec, *pair, number=n) for n, pair in enumerate(spec.registered, start=1))
+
+
+def _write_registration(home: Path, spec: PatientSpec, earlier: str, later: str, *, number: int) -> SampleRegistration:
+    source, target = (next(c for c in spec.courses if c.key == key) for key in (earlier, later))
     assert source.placement.matrix is not None
     assert target.placement.matrix is None
-    study, path = _study(spec, target), home / target.key / "REG.dcm"
+    study, path = _study(spec, target), home / target.key / ("REG.dcm" if number == 1 else f"REG.{number}.dcm")
     matrix = np.round(np.array(source.placement.matrix), 10)
     uid = write_registration(
         path, study, source_frame=_study(spec, source).frame_uid, matrix=matrix, date=spec.registration_date,
-        comment=f"{source.ct_date} to {target.ct_date}",
+        comment=f"{source.ct_date} to {target.ct_date}", number=number,
     )  # fmt: skip
-    return (
-        SampleRegistration(
-            path=path, uid=uid, source_frame_uid=_study(spec, source).frame_uid, target_frame_uid=study.frame_uid,
-            matrix=source.placement.matrix,
-        ),
+    return SampleRegistration(
+        path=path, uid=uid, source_frame_uid=_study(spec, source).frame_uid, target_frame_uid=study.frame_uid,
+        matrix=source.placement.matrix,
     )  # fmt: skip
 
 
-def _write_course(folder: Path, study: Study, course: CourseSpec, scale: _Scale) -> SampleCourse:
+def _write_course(folder: Path, study: Study, course: CourseSpec, scale: Scale) -> SampleCourse:
     grid = grid_for(
         course.anatomy, course.placement, pixels=scale.pixels, spacing_mm=scale.slice_mm, slices=scale.slices
     )
@@ -145,7 +158,7 @@ def _write_course(folder: Path, study: Study, course: CourseSpec, scale: _Scale)
 
 
 def _write_plan(
-    folder: Path, study: Study, course: CourseSpec, plan: PlanSpec, grid: ImageGrid, scale: _Scale, number: int
+    folder: Path, study: Study, course: CourseSpec, plan: PlanSpec, grid: ImageGrid, scale: Scale, number: int
 ) -> SamplePlan:
     """Plan, dose and records of one plan; ``number`` is the Instance Number of its first record."""
     path, dose_path = folder / f"RP.{plan.key}.dcm", folder / f"RD.{plan.key}.dcm"

@@ -11,7 +11,9 @@ from lastgate.sample.dicomfile import PHYSICIST, Series, Study, coded, dataset_o
 from lastgate.sample.solids import Floats
 
 
-def write_registration(path: Path, study: Study, *, source_frame: UID, matrix: Floats, date: str, comment: str) -> UID:
+def write_registration(
+    path: Path, study: Study, *, source_frame: UID, matrix: Floats, date: str, comment: str, number: int = 1
+) -> UID:
     """Write a rigid Spatial Registration into the frame of reference of ``study``; returns its SOP Instance UID.
 
     Parameters
@@ -20,13 +22,15 @@ def write_registration(path: Path, study: Study, *, source_frame: UID, matrix: F
         Frame of Reference UID of the earlier course.
     matrix
         4x4, takes points of the source frame to points of the frame of ``study``, mm (PS3.3 2026c C.20.2.1.1).
+    number
+        Of the registrations of this study.
     """
     series = Series(
         key="reg", number=6, modality="REG", description="Rigid registration", date=date, time="111500",
         model="Sample TPS",
     )  # fmt: skip
-    ds = new_object(study, series, SpatialRegistrationStorage, key="1")
-    ds.InstanceNumber, ds.ContentDate, ds.ContentTime = 1, date, "111500"
+    ds = new_object(study, series, SpatialRegistrationStorage, key=str(number))
+    ds.InstanceNumber, ds.ContentDate, ds.ContentTime = number, date, "111500"
     ds.ContentLabel, ds.ContentDescription = "RIGID", comment
     ds.ContentCreatorName = study.person.in_own_script(*PHYSICIST)
     ds.FrameOfReferenceUID, ds.PositionReferenceIndicator = study.frame_uid, ""
