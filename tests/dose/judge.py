@@ -15,7 +15,7 @@ ITK: Any = SimpleITK  # its functions carry no types
 def image(grid: DoseGrid) -> Any:
     """A dose as an image of SimpleITK."""
     made = ITK.GetImageFromArray(grid.dose_gy)
-    _place(made, grid.geometry)
+    place(made, grid.geometry)
     return made
 
 
@@ -24,7 +24,7 @@ def resampled(grid: DoseGrid, onto: Geometry, moving_to_fixed: Affine | None = N
     back = np.linalg.inv(np.eye(4) if moving_to_fixed is None else moving_to_fixed)
     transform = ITK.AffineTransform([float(v) for v in back[:3, :3].ravel()], [float(v) for v in back[:3, 3]])
     like = ITK.Image([int(n) for n in onto.shape[::-1]], ITK.sitkFloat32)
-    _place(like, onto)
+    place(like, onto)
     values: npt.NDArray[np.float32] = ITK.GetArrayFromImage(
         ITK.Resample(image(grid), like, transform, ITK.sitkLinear, 0.0)
     )
@@ -45,7 +45,8 @@ def moving(moving_to_fixed: Affine) -> Transform:
     return Transform.of_matrix(np.linalg.inv(moving_to_fixed).astype(np.float64))
 
 
-def _place(made: Any, geometry: Geometry) -> None:
+def place(made: Any, geometry: Geometry) -> None:
+    """Put an image of SimpleITK where a grid lies."""
     made.SetSpacing(geometry.spacing_mm)
     made.SetOrigin([float(v) for v in geometry.affine[:3, 3]])
     made.SetDirection([float(v) for v in geometry.directions.ravel()])
