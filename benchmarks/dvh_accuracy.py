@@ -13,7 +13,8 @@ Written by `python -m benchmarks.dvh_accuracy`; a test recomputes every figure b
 
 ## The slice model, and why
 
-Contours say where a structure is on its slices. What lies between and beyond has to be supposed (`dose/shapes/areas.py`):
+Contours say where a structure is on its slices. What lies between and beyond has to be supposed
+(`dose/shapes/areas.py`):
 
 - **Beyond the end contours a structure reaches half a slice**, as the analytical tables of Nelms et al. have it (Med
   Phys 42:4435, 2015; the read-me of their data: "analytical DVHs include ½ slice thickness end-caps"). Only so do
@@ -22,10 +23,10 @@ Contours say where a structure is on its slices. What lies between and beyond ha
   one slice thick misjudges small round structures, as the columns *slabs* below show.
 - **Between slices the area follows a curve through four slices**, and the outline is interpolated by its signed
   distance and moved until it encloses that area. Plain slabs lose 4.6 % of a lying cylinder drawn every 3 mm.
-- **One slice or two tell no trend.** There a structure that may be a ball is taken for one: two sections fix it; a single
-  section could belong to balls of many sizes that miss the neighbouring slices, and the volume midway between the
-  smallest and the largest of them errs least (4.6 % at most for a radius of 2 mm on slices of 2.5 mm). Sections so wide
-  that a ball would show on the next slice remain slabs, so cylinders and cones are not touched by this.
+- **One slice or two tell no trend.** There a structure that may be a ball is taken for one: two sections fix it; a
+  single section could belong to balls of many sizes that miss the neighbouring slices, and the volume midway between
+  the smallest and the largest of them errs least (4.6 % at most for a radius of 2 mm on slices of 2.5 mm). Sections so
+  wide that a ball would show on the next slice remain slabs; cylinders and cones of many slices are not touched.
 - **A gap of more than one and a half usual slice distances stays a gap.**
 - Parts and holes that meet nothing on the next slice end half way to it.
 

@@ -10,7 +10,7 @@ from archive.model import Dossier
 from courses.composite import Composite, PlanShare
 from courses.drawn import Drawn as Drawn
 from courses.drawn import structures_of as structures_of
-from courses.effects import Effects, effect_rows, effects_on, histogram_of
+from courses.effects import Effects, effect_rows, effects_on
 from courses.figures import Json, curve_of, figures_of
 from courses.notices import Notice, notice
 from courses.questions import Questions
@@ -18,7 +18,7 @@ from courses.reading import Reader, slice_distance_mm
 from courses.registration_answers import mapping_answer
 from dose.biology.effect import LARGE_FRACTION_GY
 from dose.errors import DoseError
-from dose.shapes.dvh import Dvh
+from dose.shapes.dvh import Dvh, dvhs
 from dose.shapes.structures import Structure
 
 
@@ -90,16 +90,21 @@ def histograms(composite: Composite, reader: Reader, *, leave_out: frozenset[str
     leave_out
         RT ROI Interpreted Types (PS3.3 C.8.8.8) that are not asked for.
     """
-    drawn, slice_mm = structures_of(composite, reader), slice_distance_mm(composite.image)
+    drawn, total = structures_of(composite, reader), composite.total
+    asked = [one for one in drawn.structures if one.interpreted_type not in leave_out]
+    made = dvhs(
+        asked,
+        total.grid,
+        upper_gy=total.upper_gy,
+        estimate_gy=total.estimate_gy,
+        outside_gy=total.outside_gy,
+        slice_mm=slice_distance_mm(composite.image),
+    )
     found: list[tuple[Structure, Dvh]] = []
     told = [*drawn.notices]
-    for structure in drawn.structures:
-        if structure.interpreted_type in leave_out:
-            continue
-        try:
-            one = histogram_of(structure, composite.total, slice_mm=slice_mm)
-        except DoseError as error:
-            told.append(notice("no-histogram", name=structure.name, reason=error))
+    for structure, one in zip(asked, made, strict=True):
+        if isinstance(one, DoseError):
+            told.append(notice("no-histogram", name=structure.name, reason=one))
             continue
         found.append((structure, replace(one, unknown_cc=one.volume_cc) if composite.has_gap else one))
     return Histograms(

@@ -253,4 +253,8 @@ def volumes_above(bends: _Floats, volume_mm3: float) -> _Floats:
             # rounding of the sums must not let a cumulative curve rise, nor go below nothing
             least = min(least, max(volume_mm3 - below, 0.0))
             volumes[curve, n + 1] = least
+        volumes[curve, bins] = 0.0
+    for n in range(1, bins):  # nor must it let the bounds cross
+        volumes[0, n] = min(volumes[0, n], volumes[1, n])
+        volumes[2, n] = min(max(volumes[2, n], volumes[0, n]), volumes[1, n])
     return volumes

@@ -212,14 +212,13 @@ def dvhs(
 ) -> list[Dvh | DoseError]:
     """Histograms of many structures on one dose, on all processors; why a structure has none in its place.
 
-    Parameters are those of `dvh`.
-
-    Raises
-    ------
-    BadDose
-        Doses below zero (a difference) have no histogram of this kind.
+    Parameters are those of `dvh`, and so are the errors: returned, not raised, so that one structure does not cost the
+    others their histograms.
     """
-    histograms = _Histograms(_bounded(dose, upper_gy, estimate_gy, outside_gy), slice_mm, True)
+    try:
+        histograms = _Histograms(_bounded(dose, upper_gy, estimate_gy, outside_gy), slice_mm, True)
+    except BadDose as error:
+        return [error] * len(structures)
     with ThreadPoolExecutor(processors()) as pool:
         return list(pool.map(histograms.of, structures))
 

@@ -179,7 +179,8 @@ class _Planes:
         """Radius of the largest circle within a plane."""
         plane = self.at(n)
         assert plane is not None
-        widest = max(float(plane.depth.max()) + sum(self._raster.pixel) / 4, 0.0)
+        # depths end half a pixel before the outline, and no pixel centre need lie in the very middle
+        widest = max(float(plane.depth.max()) + _width(self._raster), 0.0)
         return min(circle_radius_mm(area_mm2), widest)
 
 
@@ -243,7 +244,9 @@ def _between(stretch: _Stretch, n: int, areas: Areas | None, raster: Raster, sli
     wanted, readiness = np.full(len(places), np.nan), _EVEN
     if areas is not None and not parted:
         wanted, readiness = areas.between(n, places) / raster.pixel_area, stretch.readiness(raster)
-    if not parted and is_same(low.inside, high.inside, _SAME_AREA):
+    full = float(low.inside.sum())
+    is_straight = bool(np.isnan(wanted).all() or (np.abs(wanted - full) <= _SAME_AREA * full).all())
+    if is_straight and not parted and is_same(low.inside, high.inside, _SAME_AREA):
         # a straight stretch keeps its exact cover of pixels, which depths only know to a part of one
         inside = np.broadcast_to(low.inside, (len(places), *low.inside.shape)).copy()
     else:
