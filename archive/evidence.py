@@ -138,6 +138,10 @@ class EvidenceStore:
         except ObjectMissing:
             return None
 
+    def forget(self) -> None:
+        """Remember nothing, because what lies in the store may have been deleted."""
+        self._read.forget()
+
     def keep(self, evidence: DoseEvidence) -> None:
         """Store evidence; what another process computed from the same inputs a moment ago stands."""
         try:

@@ -256,6 +256,7 @@ class House:
         """
         from lastgate.rebuilding import folds_of_all
 
+        self.evidence.forget()
         return Refresher(self.index).rebuild(folds_of_all(self, processes=processes))
 
     def patients_with(self, instance_uid: str) -> frozenset[PatientKey]:

@@ -38,3 +38,9 @@ class Memory(Generic[_T]):
                 _, (_, gone) = self._held.popitem(last=False)
                 self._bytes -= gone
         return value
+
+    def forget(self) -> None:
+        """Remember nothing: the next to ask reads again."""
+        with self._lock:
+            self._held.clear()
+            self._bytes = 0
