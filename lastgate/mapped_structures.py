@@ -5,6 +5,7 @@ to lie. Each says through which registration it came: it is as good as that.
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pydicom import Dataset
@@ -14,6 +15,7 @@ from courses.composite import Composite
 from courses.drawn import drawn_in
 from courses.reading import planning_series, slice_distance_mm
 from courses.registration import Mapping
+from dose.compiled import processors
 from dose.errors import DoseError
 from dose.grids.grid import Geometry
 from dose.grids.transforms import Transform
@@ -41,11 +43,13 @@ def _written(making: Making) -> Iterator[Json]:
     slices = _slices(composite, image.geometry)
     place = 0
     for dossier in composite.dossiers:
-        found = [
-            _roi(structure, mapping, image.geometry, _slice_mm(dossier))
+        asked = [
+            (structure, mapping, image.geometry, _slice_mm(dossier))
             for frame, mapping in _ways(composite, dossier).items()
             for structure in drawn_in(dossier, frame, making.house.reader).structures
         ]
+        with ThreadPoolExecutor(processors()) as pool:
+            found = list(pool.map(lambda one: _roi(*one), asked))
         if not found:
             continue
         place += 1

@@ -14,7 +14,6 @@ from dose.objects.header import (
     LO_LENGTH,
     ObjectHeader,
     PlaneImage,
-    decimals,
     image_item,
     item_of,
     new_object,
@@ -23,6 +22,9 @@ from dose.objects.header import (
 
 _CONTOUR_DATA = Tag(0x3006, 0x0050)
 _ST_LENGTH = 1024
+_ASCII = "iso8859"
+"""As pydicom calls the standard repertoire: numbers that come in it are written as they are, not one by one."""
+
 _SH_LENGTH = 16
 
 
@@ -114,6 +116,7 @@ def _roi_contours(number: int, roi: DrawnRoi, images: Sequence[PlaneImage] | Non
         if images:
             contour.ContourImageSequence = Items([image_item(images[plane])])
         contour[_CONTOUR_DATA] = _contour_data(points)
+        contour.set_original_encoding(True, True, _ASCII)
         contours.append(contour)
     if contours:
         item.ContourSequence = Items(contours)
@@ -121,7 +124,7 @@ def _roi_contours(number: int, roi: DrawnRoi, images: Sequence[PlaneImage] | Non
 
 
 def _contour_data(points: Points) -> RawDataElement:
-    """Contour Data as bytes: one object per number would take seconds."""
-    text = "\\".join(decimals(points.ravel())).encode("ascii")
+    """Contour Data as bytes, to a ten-thousandth of a millimetre: one object per number would take seconds."""
+    text = b"\\".join([b"%.4f" % one for one in (points.ravel() + 0.0).tolist()])
     value = text + b" " * (len(text) % 2)
     return RawDataElement(_CONTOUR_DATA, "DS", len(value), value, 0, True, True)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import map_coordinates
 
 from dose.grids.grid import Geometry, Points, Volume
+from dose.grids.sampling import sample_points
 from dose.shapes.raster import Raster
 from dose.shapes.sections import Sections, sections
 from dose.shapes.solid import SolidSlabs, solid_slabs
@@ -34,10 +34,8 @@ class Inside:
 
     def at(self, points_mm: Points) -> Volume:
         """Return the share at places, interpolated, ``[n]``; 0 outside and where a coordinate is NaN."""
-        index = self.geometry.to_index(points_mm)
-        index = np.where(np.isnan(index).any(axis=1, keepdims=True), -1e6, index)
-        found: Volume = map_coordinates(self.share, index[:, ::-1].T, order=1, mode="constant", cval=0.0)
-        return found
+        found, _ = sample_points(self.share, self.geometry, points_mm)
+        return found.astype(np.float32)
 
 
 def inside_of(structure: Structure, *, slice_mm: float | None = None) -> Inside:

@@ -3,14 +3,16 @@
 import numpy as np
 import numpy.typing as npt
 
+from dose.compiled import compiled
+
 Plane = npt.NDArray[np.float32]
 Line = npt.NDArray[np.float64]
 
-_Edge = tuple[int, int, int]
-"""Row and column of the corner an edge starts from, and whether it runs along the row (0) or the column (1)."""
+Edges = npt.NDArray[np.int64]
 
 _EDGES = ((0, 0, 0), (0, 1, 1), (1, 0, 0), (0, 0, 1))
-"""Edges of a cell clockwise (rows run down): top, right, bottom, left, from the cell's first corner."""
+"""Edges of a cell clockwise (rows run down): top, right, bottom, left; row and column from the cell's first corner,
+and whether the edge runs along the column."""
 
 
 def isolines(values: Plane, level: float) -> list[Line]:
@@ -21,32 +23,53 @@ def isolines(values: Plane, level: float) -> list[Line]:
     kept apart.
     """
     padded = np.pad(values.astype(np.float64), 1, constant_values=min(float(values.min()), 2 * level - 1.0))
-    follow = _follow(padded >= level)
-    lines = []
-    while follow:
-        start = at = next(iter(follow))
-        loop = []
-        while True:
-            loop.append(at)
-            at = follow.pop(at)
-            if at == start:
-                break
-        lines.append(_places(np.array(loop), padded, level) - 1.0)
-    return lines
+    edges, ends = _loops(_follow(padded >= level))
+    row, column, is_down = np.unravel_index(edges, (*padded.shape, 2))
+    places = _places(row, column, is_down, padded, level) - 1.0
+    return [one.copy() for one in np.split(places, ends[:-1])] if len(ends) else []
 
 
-def _follow(inside: npt.NDArray[np.bool_]) -> dict[_Edge, _Edge]:
-    """Return for each edge the line crosses the edge it crosses next."""
+def _follow(inside: npt.NDArray[np.bool_]) -> Edges:
+    """Return for each edge the line crosses the edge it crosses next, -1 for others, ``[rows * columns * 2]``.
+
+    An edge is told by the row and column of the corner it starts from, and whether it runs along the row (0) or the
+    column (1).
+    """
     corners = (inside[:-1, :-1], inside[:-1, 1:], inside[1:, 1:], inside[1:, :-1])  # clockwise
-    case = sum(corner.astype(np.uint8) << np.uint8(n) for n, corner in enumerate(corners))
-    follow: dict[_Edge, _Edge] = {}
+    case = np.zeros(corners[0].shape, dtype=np.uint8)
+    for n, corner in enumerate(corners):
+        case |= corner.astype(np.uint8) << np.uint8(n)
+    shape = (*inside.shape, 2)
+    follow = np.full(inside.size * 2, -1, dtype=np.int64)
     for number in range(1, 15):
-        steps = _steps(number)
-        for row, column in np.argwhere(case == number).tolist():
-            for come, go in steps:
-                a, b = _EDGES[come], _EDGES[go]
-                follow[row + a[0], column + a[1], a[2]] = (row + b[0], column + b[1], b[2])
+        row, column = np.nonzero(case == number)
+        for come, go in _steps(number):
+            start, stop = (
+                np.ravel_multi_index((row + down, column + across, np.full(row.shape, way)), shape)
+                for down, across, way in (_EDGES[come], _EDGES[go])
+            )
+            follow[start] = stop
     return follow
+
+
+@compiled
+def _loops(follow: Edges) -> tuple[Edges, Edges]:
+    """Return the edges of all closed lines, one line after the other, and where each ends."""
+    most = np.count_nonzero(follow >= 0)
+    edges, ends = np.empty(most, np.int64), np.empty(most, np.int64)
+    count, lines = 0, 0
+    for first in range(len(follow)):
+        at = first
+        while follow[at] >= 0:
+            edges[count] = at
+            count += 1
+            following = follow[at]
+            follow[at] = -1
+            at = following
+        if at == first and count > 0 and (lines == 0 or ends[lines - 1] < count):
+            ends[lines] = count
+            lines += 1
+    return edges, ends[:lines]
 
 
 def _steps(number: int) -> list[tuple[int, int]]:
@@ -57,8 +80,7 @@ def _steps(number: int) -> list[tuple[int, int]]:
     return [(n, min(leaves, key=lambda leave: (leave - n) % 4)) for n in enters]
 
 
-def _places(edges: npt.NDArray[np.int64], values: npt.NDArray[np.float64], level: float) -> Line:
-    row, column, is_down = edges.T
+def _places(row: Edges, column: Edges, is_down: Edges, values: npt.NDArray[np.float64], level: float) -> Line:
     start = values[row, column]
     stop = values[row + is_down, column + (1 - is_down)]
     part = (level - start) / (stop - start)
