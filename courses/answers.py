@@ -1,6 +1,7 @@
 """The composite and the dose-volume histograms as JSON (DESIGN section 6): each figure with its bounds."""
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -17,6 +18,8 @@ from courses.questions import Questions
 from courses.reading import Reader, slice_distance_mm
 from courses.registration_answers import mapping_answer
 from dose.biology.effect import LARGE_FRACTION_GY
+from dose.biology.tissues import Tissues
+from dose.compiled import processors
 from dose.errors import DoseError
 from dose.shapes.dvh import Dvh, dvhs
 from dose.shapes.structures import Structure
@@ -36,23 +39,38 @@ class Histograms:
         return tuple(dict.fromkeys(one.words for one in self.notices))
 
 
-def composite_answer(
-    composite: Composite, reader: Reader, *, as_of: date | None, questions: Questions | None = None
-) -> Json:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Organs:
+    """The structures of the course a sum lies on: histograms of physical dose, and what the doses mean for each."""
+
+    histograms: Histograms
+    effects: tuple[Effects | None, ...]
+    slice_mm: float | None
+
+
+def read_organs(composite: Composite, reader: Reader, tissues: Tissues, questions: Questions | None = None) -> Organs:
+    """Read all structures once, on all processors."""
+    drawn, slice_mm = histograms(composite, reader), slice_distance_mm(composite.image)
+    asked = questions.alpha_beta_gy if questions else None
+
+    def of(structure: Structure) -> Effects | None:
+        return effects_on(structure, composite, tissues, asked=asked, slice_mm=slice_mm)
+
+    with ThreadPoolExecutor(processors()) as pool:
+        return Organs(histograms=drawn, effects=tuple(pool.map(of, drawn.structures)), slice_mm=slice_mm)
+
+
+def composite_answer(composite: Composite, organs: Organs, *, as_of: date | None) -> Json:
     """Return a composite as `composite --json` prints it.
 
     Parameters
     ----------
+    organs
+        Its structures, as they were read (`read_organs`).
     as_of
         The day intervals are counted to; the last session of all if None, so that the answer never depends on today.
-    questions
-        What is asked beyond physical dose and EQD2: other alpha/beta of structures, for instance.
     """
-    day = as_of or _last_day(composite)
-    own = (questions or Questions()).alpha_beta_gy
-    drawn = histograms(composite, reader)
-    slice_mm = slice_distance_mm(composite.image)
-    effects = [effects_on(one, composite, own, slice_mm=slice_mm) for one in drawn.structures]
+    day, drawn, effects = as_of or _last_day(composite), organs.histograms, organs.effects
     told = [*_notices(composite), *drawn.notices, *_about_effects(drawn.structures, effects)]
     return {
         "format": "lastgate/composite/1",

@@ -89,11 +89,20 @@ def tissue_of(name: str, tissues: Tissues, asked: Mapping[str, float] | None = N
         Alpha/beta by name of the structure, Gy, as asked for in this question; it goes before the table.
     """
     found = tissues.of(standard_name(name))
-    wanted = {standard_name(key): value for key, value in (asked or {}).items()}.get(standard_name(name))
+    wanted = _asked(name, asked)
     if wanted is None:
         return found
     said = Source(citation="as asked for", version="this question", read=Read.DEPARTMENT)
     return replace(found, alpha_beta_gy=wanted, lo_gy=None, hi_gy=None, source=said)
+
+
+def is_asked(name: str, asked: Mapping[str, float] | None) -> bool:
+    """Return whether an alpha/beta was asked for of a structure, whatever way its name was written."""
+    return _asked(name, asked) is not None
+
+
+def _asked(name: str, asked: Mapping[str, float] | None) -> float | None:
+    return {standard_name(key): value for key, value in (asked or {}).items()}.get(standard_name(name))
 
 
 def last_fractions(gathered: Gathered) -> dict[str, date | None]:

@@ -6,24 +6,16 @@ Everything is read once on a small grid around the structure, whose voxels are t
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
+from courses.biology import is_asked, standard_name, tissue_of
 from courses.composite import Composite
 from courses.figures import Json, curve_of, doses_of, figures_of
 from courses.summing import eqd2_sum, largest_fraction_gy, physical_sum, sample_parts
+from courses.surroundings import around
 from dose.biology.effect import LARGE_FRACTION_GY
-from dose.biology.tissues import Tissue, Tissues, standard_tissues
+from dose.biology.tissues import Tissue, Tissues
 from dose.errors import DoseError
-from dose.grids.accumulate import Sum
-from dose.grids.grid import Geometry
-from dose.shapes.dvh import Dvh, dvh
+from dose.shapes.dvh import Dvh, dvhs_on
 from dose.shapes.structures import Structure
-
-_AROUND = 2
-"""Voxels of the sum kept around a structure: its histogram interpolates between them."""
-
-_SLICE_MM = 5.0
-"""Half of the thickest slice: so far a structure may reach beyond its end contours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,77 +38,52 @@ class Effects:
     by_course: Mapping[str, tuple[Dvh, Dvh | None]]
 
 
-def tissue_of(structure: str, own: Mapping[str, float], tissues: Tissues | None = None) -> Tissue:
-    """Return the tissue of a structure: alpha/beta as asked for, else that of the table."""
-    found = (tissues or standard_tissues()).of(structure)
-    asked = own.get(structure)
-    if asked is None:
-        return found
-    return replace(found, alpha_beta_gy=asked, source=None, lo_gy=asked, hi_gy=asked)
-
-
 def effects_on(
-    structure: Structure, composite: Composite, own: Mapping[str, float], *, slice_mm: float | None
+    structure: Structure,
+    composite: Composite,
+    tissues: Tissues,
+    *,
+    asked: Mapping[str, float] | None = None,
+    slice_mm: float | None = None,
 ) -> Effects | None:
-    """Return what the doses mean for a structure; None where no dose can be converted, or it has no histogram."""
+    """Return what the doses mean for a structure; None where no dose can be converted, or it has no histogram.
+
+    Parameters
+    ----------
+    tissues
+        The department's table.
+    asked
+        Alpha/beta by name of the structure, Gy, as asked for in this question; it goes before the table.
+    slice_mm
+        Distance of the image slices, for structures drawn on a single one.
+    """
     gathered = composite.gathered
     if all(part.not_addable for part in gathered.parts):
         return None
-    geometry = around(structure, composite.total.geometry)
-    samples = sample_parts(gathered, geometry)
-    tissue = tissue_of(structure.name, own)
+    samples = sample_parts(gathered, around(structure, composite.total.geometry))
+    tissue = tissue_of(structure.name, tissues, asked)
     largest = largest_fraction_gy(gathered, samples)
-    courses = {part.dossier_id for part in gathered.parts}
     convertible = {part.dossier_id for part in gathered.parts if not part.not_addable}
-
-    def histogram(total: Sum) -> Dvh:
-        return histogram_of(structure, total, slice_mm=slice_mm)
-
+    sums = {("eqd2", ""): eqd2_sum(gathered, tissue, samples=samples)}
+    if largest > LARGE_FRACTION_GY and tissue.transition_gy:
+        sums["lql", ""] = eqd2_sum(gathered, tissue, samples=samples, lql=True)
+    courses = sorted({part.dossier_id for part in gathered.parts})
+    for one in courses:
+        sums["physical", one] = physical_sum(gathered, samples=samples, only=one)
+        if one in convertible:
+            sums["eqd2", one] = eqd2_sum(gathered, tissue, samples=samples, only=one)
     try:
-        return Effects(
-            tissue=tissue,
-            is_assumed=structure.name not in own and not standard_tissues().has(structure.name),
-            largest_fraction_gy=largest,
-            eqd2=histogram(eqd2_sum(gathered, tissue, samples=samples)),
-            eqd2_lql=histogram(eqd2_sum(gathered, tissue, samples=samples, lql=True))
-            if largest > LARGE_FRACTION_GY and tissue.transition_gy
-            else None,
-            by_course={
-                one: (
-                    histogram(physical_sum(gathered, samples=samples, only=one)),
-                    histogram(eqd2_sum(gathered, tissue, samples=samples, only=one)) if one in convertible else None,
-                )
-                for one in sorted(courses)
-            },
-        )
+        made = dict(zip(sums, dvhs_on(structure, list(sums.values()), slice_mm=slice_mm), strict=True))
     except DoseError:
         return None
-
-
-def histogram_of(structure: Structure, total: Sum, *, slice_mm: float | None) -> Dvh:
-    """Return the histogram of a structure on a sum, with bounds and estimate."""
-    return dvh(
-        structure,
-        total.grid,
-        upper_gy=total.upper_gy,
-        estimate_gy=total.estimate_gy,
-        outside_gy=total.outside_gy,
-        slice_mm=slice_mm,
+    return Effects(
+        tissue=tissue,
+        is_assumed=not (is_asked(structure.name, asked) or tissues.has(standard_name(structure.name))),
+        largest_fraction_gy=largest,
+        eqd2=made["eqd2", ""],
+        eqd2_lql=made.get(("lql", "")),
+        by_course={one: (made["physical", one], made.get(("eqd2", one))) for one in courses},
     )
-
-
-def around(structure: Structure, geometry: Geometry) -> Geometry:
-    """Return the voxels of a grid that lie around a structure, two more each way; at least one voxel of the grid."""
-    points = np.concatenate(structure.closed)
-    index = geometry.to_index(points)
-    count = np.array(geometry.shape[::-1])
-    spare = _AROUND + np.ceil(_SLICE_MM / np.array(geometry.spacing_mm)).astype(int)
-    first = np.clip(np.floor(index.min(axis=0)).astype(int) - spare, 0, count - 1)
-    last = np.clip(np.ceil(index.max(axis=0)).astype(int) + spare, first, count - 1)
-    affine = geometry.affine.copy()
-    affine[:3, 3] = geometry.to_points(first[np.newaxis])[0]
-    columns, rows, planes = (int(n) for n in last - first + 1)
-    return Geometry(shape=(planes, rows, columns), affine=affine)
 
 
 def effect_rows(found: Effects | None, composite: Composite) -> Json:
@@ -132,7 +99,7 @@ def effect_rows(found: Effects | None, composite: Composite) -> Json:
             "name": tissue.name,
             "alpha_beta_gy": tissue.alpha_beta_gy,
             "transition_gy": tissue.transition_gy,
-            "source": tissue.source.citation if tissue.source else "as asked for",
+            "source": tissue.source.citation if tissue.source else None,
             "is_assumed": found.is_assumed,
         },
         "eqd2": figures_of(eqd2, is_open=is_open),

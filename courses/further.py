@@ -6,23 +6,25 @@ the ensemble where it was asked for.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from functools import cached_property
 from typing import Any
 
-from courses.answers import Histograms, histograms
-from courses.biology import Biology, forgotten_by_course, intervals, recovery_models, standard_name
+from courses.answers import Organs
+from courses.biology import Biology, forgotten_by_course, intervals, recovery_models, standard_name, tissue_of
 from courses.candidate import Organ, Placed, candidate_answer
 from courses.composite import Composite
 from courses.doubts import doubt_rows, found_overlaps, measured_errors_mm, overlap_rows
-from courses.effects import effects_on, tissue_of
+from courses.effects import Effects
 from courses.errors import BadReference
 from courses.questions import Candidate, Questions
-from courses.reading import Reader, slice_distance_mm
+from courses.reading import Reader
 from courses.registration import Derived, NoMapping, find_mapping
 from courses.remaining import Asked, remaining_rows
 from courses.uncertainty import Doubts, Quantity
 from dose.biology.limits import Limit
+from dose.biology.tissues import Tissue
+from dose.compiled import processors
 from dose.shapes.dvh import Dvh
 from dose.shapes.structures import Structure
 
@@ -33,9 +35,20 @@ _OUTLINES = frozenset({"EXTERNAL", "SUPPORT", "BOLUS"})
 
 
 def with_further(
-    answer: Json, composite: Composite, reader: Reader, derived: Derived, questions: Questions, biology: Biology
+    answer: Json,
+    composite: Composite,
+    reader: Reader,
+    derived: Derived,
+    questions: Questions,
+    biology: Biology,
+    organs: Organs,
 ) -> Json:
     """Return an answer with what was asked beyond its figures.
+
+    Parameters
+    ----------
+    organs
+        The structures, as they were read for the figures.
 
     Raises
     ------
@@ -44,7 +57,7 @@ def with_further(
     BadTable
         There is no such set of limits, or no such rule of recovery.
     """
-    further = _Further(composite, reader, questions, biology, answer["as_of"])
+    further = _Further(composite, organs, questions, biology, answer["as_of"])
     answer = {**answer, "remaining": further.remaining(), "overlap": [], "candidate": None}
     if questions.candidate is not None:
         placed = _placed(questions.candidate, composite, reader, derived)
@@ -67,16 +80,17 @@ class _Further:
     """A composite, the tissues in it, and what is asked."""
 
     def __init__(
-        self, composite: Composite, reader: Reader, questions: Questions, biology: Biology, as_of: str | None
+        self, composite: Composite, organs: Organs, questions: Questions, biology: Biology, as_of: str | None
     ) -> None:
-        self._composite, self._reader, self._questions, self._biology = composite, reader, questions, biology
+        self._composite, self._questions, self._biology = composite, questions, biology
         self._day = date.fromisoformat(as_of) if as_of else None
-        self._slice_mm = slice_distance_mm(composite.image)
-
-    @cached_property
-    def _drawn(self) -> Histograms:
-        """Read when something is asked about structures, and then once."""
-        return histograms(self._composite, self._reader, leave_out=_OUTLINES)
+        self._slice_mm = organs.slice_mm
+        drawn = organs.histograms
+        self._read = [
+            (structure, physical, effects)
+            for structure, physical, effects in zip(drawn.structures, drawn.found, organs.effects, strict=True)
+            if structure.interpreted_type not in _OUTLINES
+        ]
 
     def remaining(self) -> list[Json]:
         """Return what remains for the fractions asked about; nothing is told unasked."""
@@ -91,18 +105,20 @@ class _Further:
             has_gap=self._composite.has_effect_gap,
             slice_mm=self._slice_mm,
         )
-        return remaining_rows(self._composite.gathered, self._drawn.structures, about, self._biology)
+        return remaining_rows(
+            self._composite.gathered, [structure for structure, _, _ in self._read], about, self._biology
+        )
 
     def organs(self) -> list[Organ]:
         """Return the structures a candidate is compared in, each with its limits."""
         return [
             Organ(
                 structure=one,
-                tissue=tissue_of(one.name, self._questions.alpha_beta_gy),
+                tissue=self._tissue(one),
                 limits=self._limits(one),
                 slice_mm=self._slice_mm,
             )
-            for one in self._drawn.structures
+            for one, _, _ in self._read
         ]
 
     def tolerances(self) -> list[tuple[Structure, Any, float | None]]:
@@ -114,10 +130,10 @@ class _Further:
         gathered, errors = self._composite.gathered, measured_errors_mm(self._composite.shares)
         months = intervals(gathered, self._day)
         rules = recovery_models(self._biology.recovery, self._questions.recovery)
-        found = {}
-        for structure, physical in zip(self._drawn.structures, self._drawn.found, strict=True):
-            tissue = tissue_of(structure.name, self._questions.alpha_beta_gy)
-            effects = effects_on(structure, self._composite, self._questions.alpha_beta_gy, slice_mm=self._slice_mm)
+
+        def of(one: tuple[Structure, Dvh, Effects | None]) -> Json:
+            structure, physical, effects = one
+            tissue = self._tissue(structure)
             told: dict[Quantity, Dvh] = {"physical": physical}
             if effects is not None:
                 told["eqd2"] = effects.eqd2
@@ -127,10 +143,14 @@ class _Further:
                 measured_mm=errors,
             )
             is_open = self._composite.has_effect_gap
-            found[structure.name] = doubt_rows(
-                structure, gathered, varied, told, slice_mm=self._slice_mm, is_open=is_open
-            )
-        return found
+            return doubt_rows(structure, gathered, varied, told, slice_mm=self._slice_mm, is_open=is_open)
+
+        with ThreadPoolExecutor(processors()) as pool:
+            rows = list(pool.map(of, self._read))
+        return {structure.name: row for (structure, _, _), row in zip(self._read, rows, strict=True)}
+
+    def _tissue(self, structure: Structure) -> Tissue:
+        return tissue_of(structure.name, self._biology.tissues, self._questions.alpha_beta_gy)
 
     def _limits(self, structure: Structure) -> tuple[Limit, ...]:
         return tuple(self._biology.limits.named(self._questions.limits).of(standard_name(structure.name)))

@@ -9,10 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from math import sqrt
 
-import numpy as np
-
 from courses.exposures import Gathered, GroupPart
-from dose.grids.transforms import MatrixStep
 
 SHIFTS_MM = (3.0, 5.0)
 """How far courses are shifted: what daily set-up and a good registration leave open, and what a poor one does."""
@@ -150,13 +147,6 @@ def members_of(
 def is_deformable(part: GroupPart) -> bool:
     """Whether a part comes through a map that is no matrix."""
     return part.transform is not None and part.transform.matrix is None
-
-
-def moved(shift_mm: Vector) -> MatrixStep:
-    """Return the step that moves a dose by a shift: what lies at a place is read that much before it."""
-    matrix = np.eye(4)
-    matrix[:3, 3] = -np.array(shift_mm)
-    return MatrixStep(matrix)
 
 
 def _shifts(course: str, length_mm: float, source: str) -> list[Member]:

@@ -12,25 +12,20 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-import numpy as np
-
 from archive.assembly.delivery import parse_date
 from courses.biology import Biology, forgotten_by_course, intervals, recovery_models, standard_name
 from courses.exposures import Gathered
 from courses.summing import Samples, eqd2_sum, sample_parts
+from courses.surroundings import around
 from dose.biology.limits import Limit
 from dose.biology.recovery import LimitScaling, RecoveryModel, months_between
 from dose.biology.remaining import Given, Range, Remaining, remaining
 from dose.errors import DoseError
-from dose.grids.grid import Geometry
-from dose.shapes.dvh import Figure, dvh
+from dose.shapes.dvh import Figure, dvhs_on
 from dose.shapes.structures import Structure
 
 Json = dict[str, Any]
 Rule = RecoveryModel | LimitScaling
-
-MARGIN_MM = 12.0
-"""Around a structure so much is summed: it ends half a slice beyond its contours, and cells lie between voxels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -138,34 +133,13 @@ class _Organ:
 
     def _figure(self, limit: Limit, forgotten: Mapping[str, float] | None, *, only: str = "") -> Figure:
         total = eqd2_sum(self._gathered, limit.tissue, forgotten=forgotten, only=only, samples=self._samples())
-        found = dvh(
-            self.structure,
-            total.grid,
-            upper_gy=total.upper_gy,
-            estimate_gy=total.estimate_gy,
-            outside_gy=total.outside_gy,
-            slice_mm=self.asked.slice_mm,
-        )
+        (found,) = dvhs_on(self.structure, [total], slice_mm=self.asked.slice_mm)
         return limit.metric.of(found)
 
     def _samples(self) -> Samples:
         if self._read is None:
             self._read = sample_parts(self._gathered, around(self.structure, self._gathered.geometry))
         return self._read
-
-
-def around(structure: Structure, geometry: Geometry) -> Geometry:
-    """Return the part of a grid that holds a structure and a margin; where it ends the sum's own bounds go on."""
-    points = np.concatenate([contour.points_mm for contour in structure.contours])
-    index = geometry.to_index(points)
-    margin = np.ceil(MARGIN_MM / np.asarray(geometry.spacing_mm))
-    last = np.asarray(geometry.shape[::-1]) - 1
-    first = np.clip(np.floor(index.min(axis=0)) - margin, 0, last).astype(int)
-    beyond = np.clip(np.ceil(index.max(axis=0)) + margin, first, last).astype(int)
-    affine = geometry.affine.copy()
-    affine[:3, 3] = geometry.to_points([first])[0]
-    columns, rows, planes = (int(count) for count in beyond - first + 1)
-    return Geometry(shape=(planes, rows, columns), affine=affine)
 
 
 def _row(organ: _Organ, limit: Limit, rules: Sequence[Rule]) -> Json:

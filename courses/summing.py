@@ -18,6 +18,7 @@ from dose.biology.effect import effect, effect_lql
 from dose.biology.tissues import Tissue
 from dose.grids.accumulate import Coverage, Part, Sum, accumulate
 from dose.grids.grid import Geometry, Mask, Volume
+from dose.grids.readings import Line
 from dose.grids.sampling import Sampled, sample
 
 SLAB_VOXELS = 2_000_000
@@ -78,11 +79,8 @@ def physical_sum(
         share = share_of_physical(part, gathered.dose_type)
         return None if share is None else (share, share, share)
 
-    def line(dose: Volume, fractions: float, _: Exposure, onto: Volume) -> None:
-        onto += dose * np.float32(fractions)
-
     plain = [replace(one, concentration=1.0) for one in exposures]
-    return _summed(plain, samples, shares, line)
+    return _summed(plain, samples, shares, _plain)
 
 
 def eqd2_sum(
@@ -113,17 +111,62 @@ def eqd2_sum(
         `lql` is asked for and the tissue has no transition dose.
     """
     exposures = of_course(gathered.exposures, only)
+    curve = _effect_of(tissue, forgotten or {}, lql=lql, repair_half_time_h=repair_half_time_h)
+    if samples is not None:
+        return _summed(exposures, samples, _effect_shares, curve)
+    return _in_slabs(gathered, exposures, geometry or gathered.geometry, curve)
 
+
+def probable(
+    gathered: Gathered,
+    read: Callable[[GroupPart], Line],
+    tissue: Tissue | None = None,
+    *,
+    forgotten: Mapping[str, float] | None = None,
+) -> Line:
+    """Sum at single places what is probable, as `Sum.estimate_gy` has it, without the bounds.
+
+    Parameters
+    ----------
+    read
+        Gives the dose of a part at these places, with the estimate where it is unknown, ``[n]``.
+    tissue
+        For EQD2; None for physical dose.
+    forgotten
+        As for `eqd2_sum`.
+    """
+
+    def physical(part: GroupPart) -> tuple[float, float, float] | None:
+        share = share_of_physical(part, gathered.dose_type)
+        return None if share is None else (share, share, share)
+
+    shares = physical if tissue is None else _effect_shares
+    curve = _plain if tissue is None else _effect_of(tissue, forgotten or {})
+    total: Line | None = None
+    for one in gathered.exposures:
+        taken = [(part, share[1]) for part in one.parts if (share := shares(part)) is not None]
+        doses = [read(part) * np.float32(part.per_fraction * share) for part, share in taken]
+        if doses:
+            total = np.zeros_like(doses[0]) if total is None else total
+            curve(np.sum(doses, axis=0, dtype=np.float32) if doses[1:] else doses[0], one.fractions, one, total)
+    return np.zeros_like(read(gathered.parts[0])) if total is None else total
+
+
+def _plain(dose: Volume, fractions: float, _: Exposure, onto: Volume) -> None:
+    onto += dose * np.float32(fractions)
+
+
+def _effect_of(
+    tissue: Tissue, forgotten: Mapping[str, float], *, lql: bool = False, repair_half_time_h: float | None = None
+) -> _Curve:
     def curve(dose: Volume, fractions: float, one: Exposure, onto: Volume) -> None:
-        count = fractions * (1 - _forgotten(one, forgotten or {}))
+        count = fractions * (1 - _forgotten(one, forgotten))
         if lql:
             effect_lql(dose, count, tissue, onto=onto)
         else:
             effect(dose, count, tissue, onto=onto, left_unrepaired=left_unrepaired(one, repair_half_time_h))
 
-    if samples is not None:
-        return _summed(exposures, samples, _effect_shares, curve)
-    return _in_slabs(gathered, exposures, geometry or gathered.geometry, curve)
+    return curve
 
 
 def of_course(exposures: Sequence[Exposure], dossier_id: str) -> list[Exposure]:

@@ -9,7 +9,7 @@ Precedent of the search radius: MSK RADAR, where looking 3 mm around raised the 
 127 Gy, and restricted to the same structure to 65: so both are told, beside the sum of each course's maximum.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -17,17 +17,18 @@ import numpy as np
 import numpy.typing as npt
 
 from courses.exposures import Gathered, GroupPart
-from courses.members import GRID, NOMINAL, Member, Setting, is_deformable, members_of, moved
-from courses.summing import Samples, eqd2_sum, physical_sum
+from courses.members import GRID, NOMINAL, Member, Setting, Vector, is_deformable, members_of
+from courses.summing import eqd2_sum, physical_sum, probable
 from dose.biology.tissues import Tissue
 from dose.grids.accumulate import Sum
 from dose.grids.crop import cropped, lattice
 from dose.grids.grid import DoseGrid, Geometry
 from dose.grids.nearest_rigid import nearest_rigid
 from dose.grids.neighbourhood import largest_within
-from dose.grids.sampling import Sampled, sample
+from dose.grids.readings import Line, Readings
+from dose.grids.sampling import sample
 from dose.grids.transforms import Transform
-from dose.shapes.lattice import Cells, Line, cells_of
+from dose.shapes.lattice import Cells, cells_of
 from dose.shapes.structures import Structure
 
 Quantity = Literal["physical", "eqd2"]
@@ -196,14 +197,12 @@ class _Composer:
     """Composes one structure again and again; what was read of a part at a shift is kept."""
 
     def __init__(self, gathered: Gathered, doubts: Doubts, cells: Cells, *, reach_mm: float) -> None:
-        self._doubts, self._cells = doubts, cells
+        self._gathered, self._doubts, self._cells = gathered, doubts, cells
         self._lattice = lattice(gathered.geometry)
-        self._gathered = gathered
-        self._near = {
-            id(part): cropped(part.grid, cells.geometry, part.transform, margin_mm=reach_mm) for part in gathered.parts
-        }
-        self._line = Geometry(shape=(1, 1, len(cells.index)), affine=np.eye(4))
-        self._read: dict[tuple[int, tuple[float, float, float], bool], Sampled] = {}
+        self._points_mm = cells.points_mm
+        self._near = {id(part): _readings(part, cells.geometry, reach_mm) for part in gathered.parts}
+        self._ways: dict[tuple[int, bool], Callable[[Vector], Line]] = {}
+        self._read: dict[tuple[tuple[int, bool], Vector], Line] = {}
         self._known: dict[tuple[Setting, Quantity], Figures] = {}
 
     def figures(self, setting: Setting, quantity: Quantity) -> Figures:
@@ -211,9 +210,7 @@ class _Composer:
         if quantity == "physical":
             setting = replace(setting, alpha_beta_gy=None, recovery="")
         if (setting, quantity) not in self._known:
-            samples = self._samples(setting)
-            doses = self._compose(setting, quantity, samples).estimate_gy.reshape(-1)
-            self._known[setting, quantity] = figures_of(doses, self._cells.cc)
+            self._known[setting, quantity] = figures_of(self._compose(setting, quantity), self._cells.cc)
         return self._known[setting, quantity]
 
     def on_grid(self, quantity: Quantity) -> Figures:
@@ -229,38 +226,34 @@ class _Composer:
         there = sample(DoseGrid(dose_gy=total.estimate_gy, geometry=coarse), self._cells.geometry)
         return figures_of(self._cells.read(there.fall_off), self._cells.cc)
 
-    def _compose(self, setting: Setting, quantity: Quantity, samples: Samples) -> Sum:
+    def _compose(self, setting: Setting, quantity: Quantity) -> Line:
+        def read(part: GroupPart) -> Line:
+            return self._doses(part, setting)
+
         if quantity == "physical":
-            return physical_sum(self._gathered, samples=samples)
+            return probable(self._gathered, read)
         tissue = self._doubts.tissue
         if setting.alpha_beta_gy is not None:
             tissue = replace(tissue, alpha_beta_gy=setting.alpha_beta_gy)
         forgotten = self._doubts.forgotten[setting.recovery] if setting.recovery else None
-        return eqd2_sum(self._gathered, tissue, forgotten=forgotten, samples=samples)
+        return probable(self._gathered, read, tissue, forgotten=forgotten)
 
-    def _samples(self, setting: Setting) -> Samples:
-        parts = self._gathered.parts
-        # The sums know what was read by grid and map, and ask nothing of the place: here it is another one.
-        found = {(id(part.grid), id(part.transform)): self._sampled(part, setting) for part in parts}
-        return Samples(geometry=self._line, found=found, parts=parts)
-
-    def _sampled(self, part: GroupPart, setting: Setting) -> Sampled:
-        key = (id(part), setting.shift_of(part.dossier_id), part.dossier_id in setting.rigid and is_deformable(part))
-        if key not in self._read:
+    def _doses(self, part: GroupPart, setting: Setting) -> Line:
+        is_rigid = part.dossier_id in setting.rigid and is_deformable(part)
+        way, shift = (id(part), is_rigid), setting.shift_of(part.dossier_id)
+        if way not in self._ways:
             transform = part.transform or Transform()
-            if key[2]:
+            if is_rigid:
                 transform = nearest_rigid(transform, self._lattice) or transform
-            if any(key[1]):
-                transform = Transform((moved(key[1]),)).then(transform)
-            self._read[key] = self._at_cells(sample(self._near[id(part)], self._cells.geometry, transform))
-        return self._read[key]
+            self._ways[way] = self._near[id(part)].around(self._points_mm, transform)
+        if (way, shift) not in self._read:
+            self._read[way, shift] = self._ways[way](shift)
+        return self._read[way, shift]
 
-    def _at_cells(self, found: Sampled) -> Sampled:
-        def line(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-            return self._cells.read(values).reshape(self._line.shape)
 
-        known: npt.NDArray[np.bool_] = found.known.reshape(-1)[self._cells.index].reshape(self._line.shape)
-        return Sampled(values=line(found.values), known=known, fall_off=line(found.fall_off), worst_gy=found.worst_gy)
+def _readings(part: GroupPart, around: Geometry, reach_mm: float) -> Readings:
+    """Return a part as far as it can be read near a structure; its fall-off is still bounded by all of it."""
+    return Readings(cropped(part.grid, around, part.transform, margin_mm=reach_mm), worst_gy=part.grid.max_gy)
 
 
 def figures_of(doses_gy: Line, cc: npt.NDArray[np.float64]) -> Figures:

@@ -15,7 +15,7 @@ from typing import Any
 from archive.desk.accounts import Account
 from archive.journal.journal import Event
 from archive.model import PatientRecord
-from courses.answers import composite_answer
+from courses.answers import composite_answer, read_organs
 from courses.composite import Composite, compose
 from courses.further import with_further
 from courses.provenance import assumptions, provenance
@@ -61,8 +61,9 @@ def composed(
     composite = compose(
         record, house.reader, onto=onto, as_planned=as_planned, open_links=open_links, derived=house.derived
     )
-    answer = composite_answer(composite, house.reader, as_of=as_of, questions=asked)
-    answer = with_further(answer, composite, house.reader, house.derived, asked, house.biology)
+    organs = read_organs(composite, house.reader, house.biology.tissues, asked)
+    answer = composite_answer(composite, organs, as_of=as_of)
+    answer = with_further(answer, composite, house.reader, house.derived, asked, house.biology, organs)
     if as_planned:
         answer["warnings"].insert(0, "As planned: every plan is taken as if it had been delivered as planned.")
     answer["assumptions"] = assumptions(composite, asked)

@@ -24,6 +24,9 @@ HULL_TOLERANCE_MM = 0.01
 _PIECE = 200_000
 """Voxels whose places are computed at a time for maps that are no matrix: some 20 MB a processor."""
 
+_SMALL = 250_000
+"""Voxels of a target that is worked on by the thread that asks."""
+
 _ALIGNED = 1e-3
 """Axes that over the whole target move a place by less than this many source voxels off their axis run along it."""
 
@@ -150,7 +153,7 @@ class Source:
         self._axes = axes
         # Planes, rows and columns of an aligned source, in the order in which the target runs through them.
         turn = (0, 1, 2) if axes is None else tuple(2 - axes[2 - axis] for axis in range(3))
-        self.worst = _largest(values, known)
+        self.worst = largest(values, known)
         self._values = np.ascontiguousarray(filled(values, geometry, known).transpose(turn))
         nothing = np.zeros((0, 0, 0), dtype=np.float32)
         self._unknown = nothing if known is None else np.ascontiguousarray((~known).astype(np.float32).transpose(turn))
@@ -225,17 +228,10 @@ class Source:
         return work
 
     def _places(self, start: int, stop: int) -> tuple[Points, Mask]:
-        """Source indices of consecutive voxels of the target, and which of them have no partner.
-
-        A place without partner is put where the matrices of the map alone would have it: that serves the estimate.
-        """
+        """Source indices of consecutive voxels of the target, and which of them have no partner."""
         k, j, i = np.unravel_index(np.arange(start, stop), self._onto.shape)
         fixed_mm = self._onto.to_points(np.column_stack([i, j, k]))
-        moving_mm = self._transform.to_moving(fixed_mm)
-        lost = np.asarray(np.isnan(moving_mm).any(axis=1))
-        if lost.any():
-            moving_mm = np.where(lost[:, np.newaxis], self._transform.matrices_alone.to_moving(fixed_mm), moving_mm)
-        return self._geometry.to_index(moving_mm), lost
+        return partners(fixed_mm, self._transform, self._geometry)
 
 
 def add_all(
@@ -283,7 +279,8 @@ def add_all(
             complete(layers.arrays, (start, stop))
         return counts
 
-    counts = each_piece(work, shape[0], at_most=1)
+    # A pool of threads costs more than a small target, and whoever reads many of them has threads of their own.
+    counts = [work(0, shape[0])] if layers.known.size <= _SMALL else each_piece(work, shape[0], at_most=1)
     return Layers(
         lower=layers.lower,
         known=layers.known,
@@ -335,7 +332,20 @@ def sample_points(
     )
 
 
-def _largest(values: Volume, known: Mask | None) -> float:
+def partners(fixed_mm: Points, transform: Transform, geometry: Geometry) -> tuple[Points, Mask]:
+    """Source indices of places, and which of them have no partner.
+
+    A place without partner is put where the matrices of the map alone would have it: that serves the estimate.
+    """
+    moving_mm = transform.to_moving(fixed_mm)
+    lost = np.asarray(np.isnan(moving_mm).any(axis=1))
+    if lost.any():
+        moving_mm = np.where(lost[:, np.newaxis], transform.matrices_alone.to_moving(fixed_mm), moving_mm)
+    return geometry.to_index(moving_mm), lost
+
+
+def largest(values: Volume, known: Mask | None) -> float:
+    """Return the largest known dose, 0 at least."""
     return max(float(values.max() if known is None else values.max(where=known, initial=0.0)), 0.0)
 
 

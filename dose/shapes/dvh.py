@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from dose.compiled import processors
 from dose.errors import BadDose, BadStructure, DoseError
+from dose.grids.accumulate import Sum
 from dose.grids.grid import DoseGrid, Volume
 from dose.shapes.cells import LOWER, SHARED, UNKNOWN, VOLUME, Totals, volumes_above
 from dose.shapes.field import Bounded, Field
@@ -195,10 +196,23 @@ def dvh(
         Doses below zero (a difference) have no histogram of this kind.
     """
     bounded = _bounded(dose, upper_gy, estimate_gy, outside_gy)
-    found = _Histograms(bounded, slice_mm, beyond_ends).of(structure)
-    if isinstance(found, DoseError):
-        raise found
-    return found
+    return _Histograms([bounded], slice_mm, beyond_ends).made(structure)[0]
+
+
+def dvhs_on(structure: Structure, sums: Sequence[Sum], *, slice_mm: float | None = None) -> list[Dvh]:
+    """Histograms of one structure on several sums that lie on one grid: its inside is worked out once.
+
+    Raises
+    ------
+    ValueError
+        The sums lie on different grids.
+    BadStructure, ContoursNotPlanar, BadDose
+        As `dvh`.
+    """
+    if any(not one.geometry.matches(sums[0].geometry) for one in sums[1:]):
+        raise ValueError("Histograms are made together only of sums on one grid.")
+    bounded = [_bounded(one.grid, one.upper_gy, one.estimate_gy, one.outside_gy) for one in sums]
+    return _Histograms(bounded, slice_mm, True).made(structure) if bounded else []
 
 
 def dvhs(
@@ -216,11 +230,18 @@ def dvhs(
     others their histograms.
     """
     try:
-        histograms = _Histograms(_bounded(dose, upper_gy, estimate_gy, outside_gy), slice_mm, True)
+        histograms = _Histograms([_bounded(dose, upper_gy, estimate_gy, outside_gy)], slice_mm, True)
     except BadDose as error:
         return [error] * len(structures)
+
+    def of(structure: Structure) -> Dvh | DoseError:
+        try:
+            return histograms.made(structure)[0]
+        except DoseError as error:
+            return error
+
     with ThreadPoolExecutor(processors()) as pool:
-        return list(pool.map(histograms.of, structures))
+        return list(pool.map(of, structures))
 
 
 def _bounded(dose: DoseGrid, upper_gy: Volume | None, estimate_gy: Volume | None, outside_gy: float | None) -> Bounded:
@@ -232,38 +253,41 @@ def _bounded(dose: DoseGrid, upper_gy: Volume | None, estimate_gy: Volume | None
 
 
 class _Histograms:
-    """Histograms on one dose; the dose is turned once for each axis contours are perpendicular to."""
+    """Histograms on doses of one grid; they are turned once for each axis contours are perpendicular to."""
 
-    def __init__(self, bounded: Bounded, slice_mm: float | None, beyond_ends: bool) -> None:
+    def __init__(self, bounded: Sequence[Bounded], slice_mm: float | None, beyond_ends: bool) -> None:
         self._bounded, self._slice_mm, self._beyond_ends = bounded, slice_mm, beyond_ends
-        self._turned: dict[int, Doses] = {}
+        self._turned: dict[int, list[Doses]] = {}
         self._turning = Lock()
 
-    def of(self, structure: Structure) -> Dvh | DoseError:
-        """The histogram of a structure, or why it has none."""
-        try:
-            return self._of(structure)
-        except DoseError as error:
-            return error
-
-    def _of(self, structure: Structure) -> Dvh:
-        geometry = self._bounded.dose.geometry
+    def made(self, structure: Structure) -> list[Dvh]:
+        """The histograms of a structure, one for each dose; raises what `dvh` raises."""
+        geometry = self._bounded[0].dose.geometry
         stack = sections(structure, geometry, slice_mm=self._slice_mm)
-        with self._turning:
-            if stack.axis not in self._turned:
-                self._turned[stack.axis] = self._bounded.along(stack.axis)
-        field = Field(self._turned[stack.axis], geometry.spacing_mm, stack)
-        raster, step_mm = _cells(stack, field.spacing)
-        field.lay(raster)
-        totals = _nothing_yet(self._bounded.ceiling_gy)
-        breaks = [n * field.spacing[2] for n in range(field.count)]
+        fields = [Field(doses, geometry.spacing_mm, stack) for doses in self._along(stack.axis)]
+        raster, step_mm = _cells(stack, fields[0].spacing)
+        for field in fields:
+            field.lay(raster)
+        totals = [_nothing_yet(one.ceiling_gy) for one in self._bounded]
+        breaks = [n * fields[0].spacing[2] for n in range(fields[0].count)]
         for part in solid_slabs(stack, raster, breaks_mm=breaks, step_mm=step_mm, beyond_ends=self._beyond_ends):
-            if isinstance(part, SolidSlabs):
-                field.add(part, totals)
-            else:
-                field.touch(part, totals)
-        field.touch_outline(stack, totals)
-        return _result(structure.name, totals, has_estimate=self._bounded.estimate_gy is not None)
+            for field, total in zip(fields, totals, strict=True):
+                if isinstance(part, SolidSlabs):
+                    field.add(part, total)
+                else:
+                    field.touch(part, total)
+        for field, total in zip(fields, totals, strict=True):
+            field.touch_outline(stack, total)
+        return [
+            _result(structure.name, total, has_estimate=one.estimate_gy is not None)
+            for one, total in zip(self._bounded, totals, strict=True)
+        ]
+
+    def _along(self, axis: int) -> list[Doses]:
+        with self._turning:
+            if axis not in self._turned:
+                self._turned[axis] = [one.along(axis) for one in self._bounded]
+            return self._turned[axis]
 
 
 def _cells(stack: Sections, spacing: tuple[float, float, float]) -> tuple[Raster, float]:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dose.errors import BadStructure
-from dose.grids.grid import Geometry, Mask, Volume
+from dose.grids.grid import Geometry, Mask, Points, Volume
+from dose.grids.readings import Line
 from dose.shapes.raster import Raster
 from dose.shapes.sections import Sections, sections
 from dose.shapes.solid import SolidSlabs, solid_slabs
@@ -21,9 +22,6 @@ CELLS = 30_000
 
 FINEST_MM = 0.5
 COARSEST_MM = 5.0
-
-Line = npt.NDArray[np.float32]
-"""One value for each cell, ``[n]``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,6 +46,12 @@ class Cells:
     def volume_cc(self) -> float:
         """Volume of the structure."""
         return float(self.cc.sum())
+
+    @property
+    def points_mm(self) -> Points:
+        """The middles of all cells, LPS mm ``[n, 3]``."""
+        k, j, i = np.unravel_index(self.index, self.geometry.shape)
+        return self.geometry.to_points(np.column_stack([i, j, k]))
 
     @property
     def inside(self) -> Mask:

@@ -3,7 +3,9 @@
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 from pydicom import Dataset, dcmread
 
@@ -15,7 +17,10 @@ from archive.model import PatientRecord
 from archive.reading.describe import describe
 from archive.vault.places import Places
 from archive.vault.vault import Vault
+from courses.answers import composite_answer, read_organs
+from courses.composite import Composite
 from courses.reading import Reader
+from dose.biology.tissues import standard_tissues
 from lastgate.sample import SamplePatient
 from storage.base import ObjectStore
 from storage.filesystem import FilesystemStore
@@ -83,3 +88,8 @@ def as_bytes(dataset: Dataset) -> bytes:
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
+
+
+def answered(composite: Composite, reader: Reader, *, as_of: date | None = None) -> dict[str, Any]:
+    """Return the answer of a composite with the tables that come with the program."""
+    return composite_answer(composite, read_organs(composite, reader, standard_tissues()), as_of=as_of)

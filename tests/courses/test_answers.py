@@ -13,11 +13,11 @@ from pydicom.uid import UID
 
 from archive.facts.decisions import SetDeliveryState
 from archive.uids import own_uid
-from courses.answers import composite_answer, dvh_answer, histograms, structures_of
+from courses.answers import dvh_answer, histograms, structures_of
 from courses.composite import compose
 from courses.organs import course_dose
 from courses.reading import slice_distance_mm
-from tests.courses.archived import Archived, SampleRecord
+from tests.courses.archived import Archived, SampleRecord, answered
 
 DOSES = ("max_gy", "mean_gy", "d0_03cc_gy", "d0_1cc_gy", "d1cc_gy", "d2cc_gy")
 
@@ -26,7 +26,7 @@ Json = dict[str, Any]
 
 def _answer(archived: Archived, record: Any, **options: Any) -> Json:
     composite = compose(record, archived.reader, **options)
-    return json.loads(json.dumps(composite_answer(composite, archived.reader, as_of=None)))  # type: ignore[no-any-return]
+    return json.loads(json.dumps(answered(composite, archived.reader)))  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_composite_when_told_for_a_day_then_intervals_count_to_it_and_only_for_w
     lung: SampleRecord, sample_archive: Archived
 ) -> None:
     composite = compose(lung.record, sample_archive.reader)
-    told = composite_answer(composite, sample_archive.reader, as_of=date(2020, 1, 1))
+    told = answered(composite, sample_archive.reader, as_of=date(2020, 1, 1))
     assert told["as_of"] == "2020-01-01"
     assert [course["interval_days"] for course in told["courses"]] == [
         (date(2020, 1, 1) - date.fromisoformat(lung.patient.courses[0].last_fraction)).days,

@@ -8,11 +8,10 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from archive.facts.dose_decisions import StateDoseKind
-from courses.answers import composite_answer
 from courses.composite import Composite, PlanShare, compose
 from courses.errors import BadReference
 from lastgate.sample import Department
-from tests.courses.archived import Archived, SampleRecord
+from tests.courses.archived import Archived, SampleRecord, answered
 
 
 def _path(sample: SampleRecord, course: int) -> Path:
@@ -72,7 +71,7 @@ def test_grid_when_relative_then_what_it_is_relative_to_is_never_guessed(
     found = _edited(lung, sample_archive, _relative)
     assert not _share(found).source
     assert not found.is_complete
-    answer = composite_answer(found, sample_archive.reader, as_of=None)
+    answer = answered(found, sample_archive.reader)
     assert answer["codes"][0]["code"] == "LG-CMP-001"
     assert all(one["physical"]["max_gy"]["hi"] is None for one in answer["structures"])
 

@@ -31,7 +31,7 @@ from archive.vault.damage import _DAMAGE, DamageBook, stopped
 from archive.vault.disposal import CERTIFICATE, Certificate, GoneFile, GoneSource, signed_certificate
 from archive.vault.fact_checks import FirstSeen
 from archive.vault.vault import _PLAN
-from courses.answers import composite_answer, dvh_answer
+from courses.answers import dvh_answer
 from courses.composite import compose
 from ingest.availability.notices import _NOTICE, Notice, Notices
 from ingest.commitment.references import Failure, Reference
@@ -51,6 +51,7 @@ from lastgate.settings import Settings
 from lastgate.storing import PAIRED, paired
 from lastgate.wiring import House, open_house, utc_now
 from storage.mirrored.behind import FOLDER, Behind
+from tests.courses.archived import answered
 from tests.lastgate import pages
 
 PAGE = pages.DOCS / "formats.md"
@@ -216,7 +217,7 @@ def _real(archive: House) -> dict[str, list[Any]]:
     record = archive.desk.record(next(iter(archive.facts.patients())))
     composed = compose(record, archive.reader)
     for document in (
-        composite_answer(composed, archive.reader, as_of=None),
+        answered(composed, archive.reader),
         dvh_answer(composed, archive.reader, basis="delivered"),
     ):
         found[_kind(document)] = [json.loads(json.dumps(document))]
