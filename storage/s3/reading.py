@@ -1,8 +1,9 @@
 """Getting bytes and lists out of a bucket."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from storage.base import ObjectStat, Version
 from storage.errors import StoreUnavailable
@@ -69,19 +70,64 @@ def pieces(bucket: Bucket, request: "GetObjectRequestTypeDef") -> Iterator[bytes
     DigestMismatch
         At the end: the bytes do not have the checksum the server gave with them.
     """
-    doing = f"reading {request['Key']}"
-    body = bucket.call(doing, lambda: bucket.client.get_object(**request))["Body"]
-    given_up = False
+    doing, body = f"reading {request['Key']}", Body()
     try:
+        bucket.call(doing, lambda: body.ask(lambda: bucket.client.get_object(**request)["Body"]))
         # The read that finds the end compares length and checksum.
         while piece := bucket.call(doing, lambda: body.read(PIECE_BYTES)):
             yield piece
-    except StoreUnavailable as error:
-        given_up = isinstance(error.__cause__, TimeoutError)
-        raise
     finally:
-        if not given_up:  # closing would wait for the thread that still reads
-            body.close()
+        body.leave()
+
+
+class Readable(Protocol):
+    """What an answer brings its bytes in."""
+
+    def read(self, amt: int) -> bytes:
+        """Return so many bytes, none at the end."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class Body:
+    """The bytes of one answer; the last to use them closes their connection.
+
+    A call that was given up goes on in its own thread. Closing under it would wait for it, and nobody closing would
+    leave the connection open until the memory is tidied.
+    """
+
+    def __init__(self) -> None:
+        self._stream: Readable | None = None
+        self._in_use = threading.Lock()
+        self._left = False
+
+    def ask(self, answer: Callable[[], Readable]) -> None:
+        """Wait for the answer."""
+        with self._in_use:
+            self._stream = answer()
+        self._close_if_left()
+
+    def read(self, size_bytes: int) -> bytes:
+        """Return the next bytes of the answer, none at its end."""
+        try:
+            with self._in_use:
+                assert self._stream is not None, "asked first"
+                return self._stream.read(size_bytes)
+        finally:
+            self._close_if_left()
+
+    def leave(self) -> None:
+        """Close the connection: now, or when the call that still uses it ends."""
+        self._left = True
+        if self._in_use.acquire(blocking=False):
+            self._in_use.release()
+            self._close_if_left()
+
+    def _close_if_left(self) -> None:
+        # Looked at after the lock is free: whoever leaves then either finds it free, or is seen here.
+        if self._left and self._stream is not None:
+            self._stream.close()
 
 
 def objects(bucket: Bucket, above: str, prefix: str) -> Iterator[ObjectStat]:
