@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from pydicom.uid import UID
 
 from archive.facts.decisions import SetDeliveryState
 from archive.uids import own_uid
-from courses.answers import dvh_answer, histograms, structures_of
+from courses.answers import composite_answer, dvh_answer, histograms, read_organs, structures_of
 from courses.composite import compose
 from courses.organs import course_dose
 from courses.reading import slice_distance_mm
+from dose.biology.tissues import read_tissues
 from tests.courses.archived import Archived, SampleRecord, answered
 
 DOSES = ("max_gy", "mean_gy", "d0_03cc_gy", "d0_1cc_gy", "d1cc_gy", "d2cc_gy")
@@ -325,3 +327,22 @@ def test_structure_when_drawn_on_one_slice_then_it_is_as_thick_as_the_slices_of_
     x, y = points[:, 0], points[:, 1]
     area_mm2 = abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2
     assert single.volume_cc == pytest.approx(area_mm2 * (z_mm[1] - z_mm[0]) / 1000, rel=0.01)
+
+
+def test_eqd2_when_the_department_has_a_tissue_of_its_own_then_its_alpha_beta_is_used(
+    lung: SampleRecord, sample_archive: Archived, answer: Json, tmp_path: Path
+) -> None:
+    organ = next(one for one in answer["structures"] if one["eqd2"] and one["tissue"]["is_assumed"] is False)
+    row, was = read_tissues().rows[organ["tissue"]["name"]], organ["alpha_beta_gy"]
+    table = tmp_path / "tissues.toml"
+    table.write_text(
+        f'version = "ours"\n\n[tissue.{row.name}]\nalpha_beta_gy = {was + 3}\nhi_gy = {was + 3}\nkind = "{row.kind}"\n'
+        'citation = "our own"\nread = "department"\n',
+        "utf-8",
+    )
+    composite = compose(lung.record, sample_archive.reader)
+    told = composite_answer(composite, read_organs(composite, sample_archive.reader, read_tissues(table)), as_of=None)
+    found = next(one for one in told["structures"] if one["name"] == organ["name"])
+    assert (found["alpha_beta_gy"], found["tissue"]["source"]) == (was + 3, "our own")
+    assert found["eqd2"]["mean_gy"]["lo"] != organ["eqd2"]["mean_gy"]["lo"]
+    assert found["physical"] == organ["physical"]

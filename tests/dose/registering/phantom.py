@@ -1,12 +1,12 @@
 """A body of known anatomy that can be imaged at any place: a CT of it can be moved and bent without interpolation."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from dose.grids.grid import Geometry, ImageVolume, Points
-from dose.grids.transforms import MatrixStep, Transform
 
 Values = npt.NDArray[np.float64]
 
@@ -17,32 +17,59 @@ _BLUR_MM = 2.0
 
 def ct_grid(
     shape: tuple[int, int, int] = (64, 96, 96),
-    spacing_mm: float = 3.0,
+    spacing_mm: tuple[float, float, float] = (3.0, 3.0, 3.0),
     shift_mm: tuple[float, float, float] = (0, 0, 0),
 ) -> Geometry:
-    """An axial grid around a point."""
-    affine = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
+    """An axial grid around a point; spacing along x, y, z."""
+    affine = np.diag([*spacing_mm, 1.0])
     affine[:3, 3] = np.array(shift_mm) - (np.array(shape[::-1]) - 1) * spacing_mm / 2
     return Geometry(shape=shape, affine=affine)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """A body of its own: of the seed come its tissue, its size and how its organs lie.
+
+    The plain one (seed 0) is what the settings of the registrations were chosen on.
+    """
+
+    seed: int = 0
+
+    def hu(self, points_mm: Points) -> Values:
+        """HU at places ``[n, 3]``."""
+        return body_hu(points_mm / self.stretch, texture=7 + self.seed)
+
+    @property
+    def stretch(self) -> Values:
+        """How much larger than the plain one it is along x, y, z."""
+        if not self.seed:
+            return np.ones(3)
+        drawn: Values = np.random.default_rng(self.seed).uniform(0.85, 1.1, 3)
+        return drawn
+
+
 def image(
-    geometry: Geometry, *, moved: Callable[[Points], Points] | None = None, seed: int = 1, noise_hu: float = 8.0
+    geometry: Geometry,
+    *,
+    moved: Callable[[Points], Points] | None = None,
+    seed: int = 1,
+    noise_hu: float = 8.0,
+    body: Body | None = None,
 ) -> ImageVolume:
-    """A CT of the body; with `moved` its place p shows what the body has at ``moved(p)``."""
+    """A CT of a body; with `moved` its place p shows what the body has at ``moved(p)``."""
     k, j, i = np.indices(geometry.shape)
     points = geometry.to_points(np.column_stack([i.ravel(), j.ravel(), k.ravel()]))
-    hu = body_hu(points if moved is None else moved(points)).reshape(geometry.shape)
+    hu = (body or Body()).hu(points if moved is None else moved(points)).reshape(geometry.shape)
     hu += np.random.default_rng(seed).normal(0, noise_hu, geometry.shape)
     return ImageVolume(hu=hu.astype(np.float32), geometry=geometry)
 
 
-def body_hu(points_mm: Points) -> Values:
+def body_hu(points_mm: Points, *, texture: int = 7) -> Values:
     """HU of the body at places ``[n, 3]``: trunk with lungs, spine, ribs, pelvis and organs of differing density."""
     x, y, z = points_mm.T
     hu = np.full(len(points_mm), -1000.0)
     _lay(hu, _within(np.hypot(x / 115, y / 80) - 1, 95), 40.0)
-    _texture(hu, points_mm)
+    _texture(hu, points_mm, texture)
     for side in (-1, 1):
         lung = np.sqrt(((x - side * 52) / 36) ** 2 + ((y + 8) / 48) ** 2 + ((z - 55) / 55) ** 2) - 1
         _lay(hu, _within(lung, 40), -780.0)
@@ -57,9 +84,9 @@ def body_hu(points_mm: Points) -> Values:
     return hu
 
 
-def _texture(hu: Values, points_mm: Points) -> None:
+def _texture(hu: Values, points_mm: Points, seed: int) -> None:
     """Fat between muscles and organs: no two places of the trunk look alike, as in a patient."""
-    random = np.random.default_rng(7)
+    random = np.random.default_rng(seed)
     level = np.zeros(len(points_mm))
     for _ in range(_WAVES):
         direction = random.normal(size=3)
@@ -79,32 +106,6 @@ def _rise(depth_mm: Values) -> Values:
 def _lay(hu: Values, share: Values, value: float) -> None:
     """Put a tissue where its share is one, mix it in where it is less."""
     hu += share * (value - hu)
-
-
-def rigid(angles_deg: tuple[float, float, float], shift_mm: tuple[float, float, float]) -> Transform:
-    """Turn about x, then y, then z through the origin, then shift."""
-    matrix = np.eye(4)
-    for axis, degrees in enumerate(angles_deg):
-        c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-        turn = np.eye(4)
-        a, b = (axis + 1) % 3, (axis + 2) % 3
-        turn[a, a], turn[a, b], turn[b, a], turn[b, b] = c, -s, s, c
-        matrix = turn @ matrix
-    matrix[:3, 3] = shift_mm
-    return Transform((MatrixStep(matrix),))
-
-
-def bent(points_mm: Points) -> Points:
-    """A smooth deformation, 6.3 mm at most, that folds nothing."""
-    x, y, z = points_mm.T
-    wave = np.column_stack(
-        [
-            np.sin(2 * np.pi * z / 190) * np.cos(2 * np.pi * y / 230),
-            np.cos(2 * np.pi * x / 210) * np.sin(2 * np.pi * (z + 40) / 220),
-            np.sin(2 * np.pi * (x + y) / 260),
-        ]
-    )
-    return points_mm + 4.0 * wave
 
 
 def places(reach: float = 0.8, count: int = 400, seed: int = 3) -> Points:

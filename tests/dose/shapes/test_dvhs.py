@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dose.errors import BadDose, BadStructure, ContoursNotPlanar
+from dose.grids.accumulate import Part, accumulate
 from dose.grids.grid import DoseGrid
-from dose.shapes.dvh import Dvh, dvh, dvhs
+from dose.shapes.dvh import Dvh, dvh, dvhs, dvhs_on
 from dose.shapes.structures import Contour, Structure
 from tests.dose.phantoms import ORIENTATIONS, box, centred, circle, linear_grid, sphere, sphere_cc, structure
 
@@ -127,3 +128,23 @@ def test_curves_when_anything_is_unknown_then_they_fall_and_bounds_are_ordered(
         assert figure.lo <= figure.hi + 1e-6
         assert figure.lo - 1e-6 <= figure.estimate <= figure.hi + 1e-6
     assert 0 <= found.unknown_cc <= found.volume_cc * (1 + 1e-9)
+
+
+def test_dvhs_on_when_several_sums_lie_on_one_grid_then_each_is_as_if_made_alone() -> None:
+    one, two = (centred(ORIENTATIONS["HFS"], shape=shape) for shape in ((24, 30, 30), (4, 30, 30)))
+    whole, short = linear_grid(one), linear_grid(two)
+    sums = [
+        accumulate([Part(grid=whole, weight=1.0, label="whole")], one),
+        accumulate([Part(grid=short, weight=2.0, label="short")], one),
+        accumulate([Part(grid=whole, weight=0.5, label="half"), Part(grid=short, weight=1.0, label="short")], one),
+    ]
+    ball = sphere(9, 2.5, np.array([1.0, -2.0, 3.0]))
+    for total, found in zip(sums, dvhs_on(ball, sums), strict=True):
+        alone = dvh(
+            ball, total.grid, upper_gy=total.upper_gy, estimate_gy=total.estimate_gy, outside_gy=total.outside_gy
+        )
+        assert (found.mean_gy, found.max_gy, found.d_percent(95)) == (alone.mean_gy, alone.max_gy, alone.d_percent(95))
+        assert (found.volume_cc, found.unknown_cc) == (alone.volume_cc, alone.unknown_cc)
+    assert dvhs_on(ball, sums)[1].unknown_cc > 0
+    with pytest.raises(ValueError, match="one grid"):
+        dvhs_on(ball, [sums[0], accumulate([Part(grid=short, weight=1.0, label="short")], two)])
