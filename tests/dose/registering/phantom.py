@@ -30,14 +30,20 @@ def ct_grid(
 class Body:
     """A body of its own: of the seed come its tissue, its size and how its organs lie.
 
-    The plain one (seed 0) is what the settings of the registrations were chosen on.
+    Parameters
+    ----------
+    seed
+        0 is the plain one.
+    variety
+        How much its tissue varies: 1 is a patient with much fat, 0 has organs of one HU each.
     """
 
     seed: int = 0
+    variety: float = 1.0
 
     def hu(self, points_mm: Points) -> Values:
         """HU at places ``[n, 3]``."""
-        return body_hu(points_mm / self.stretch, texture=7 + self.seed)
+        return body_hu(points_mm / self.stretch, texture=7 + self.seed, variety=self.variety)
 
     @property
     def stretch(self) -> Values:
@@ -64,12 +70,12 @@ def image(
     return ImageVolume(hu=hu.astype(np.float32), geometry=geometry)
 
 
-def body_hu(points_mm: Points, *, texture: int = 7) -> Values:
+def body_hu(points_mm: Points, *, texture: int = 7, variety: float = 1.0) -> Values:
     """HU of the body at places ``[n, 3]``: trunk with lungs, spine, ribs, pelvis and organs of differing density."""
     x, y, z = points_mm.T
     hu = np.full(len(points_mm), -1000.0)
     _lay(hu, _within(np.hypot(x / 115, y / 80) - 1, 95), 40.0)
-    _texture(hu, points_mm, texture)
+    _texture(hu, points_mm, texture, variety)
     for side in (-1, 1):
         lung = np.sqrt(((x - side * 52) / 36) ** 2 + ((y + 8) / 48) ** 2 + ((z - 55) / 55) ** 2) - 1
         _lay(hu, _within(lung, 40), -780.0)
@@ -84,7 +90,7 @@ def body_hu(points_mm: Points, *, texture: int = 7) -> Values:
     return hu
 
 
-def _texture(hu: Values, points_mm: Points, seed: int) -> None:
+def _texture(hu: Values, points_mm: Points, seed: int, variety: float) -> None:
     """Fat between muscles and organs: no two places of the trunk look alike, as in a patient."""
     random = np.random.default_rng(seed)
     level = np.zeros(len(points_mm))
@@ -92,7 +98,7 @@ def _texture(hu: Values, points_mm: Points, seed: int) -> None:
         direction = random.normal(size=3)
         waves = direction / np.linalg.norm(direction) * 2 * np.pi / random.uniform(22, 60)
         level += np.sin(points_mm @ waves + random.uniform(0, 2 * np.pi))
-    hu[hu > -500] += 75 * np.tanh(level[hu > -500]) - 45
+    hu[hu > -500] += variety * (75 * np.tanh(level[hu > -500]) - 45)
 
 
 def _within(level: Values, radius_mm: float) -> Values:
@@ -108,8 +114,9 @@ def _lay(hu: Values, share: Values, value: float) -> None:
     hu += share * (value - hu)
 
 
-def places(reach: float = 0.8, count: int = 400, seed: int = 3) -> Points:
+def places(reach: float = 0.8, count: int = 400, seed: int = 3, body: Body | None = None) -> Points:
     """Places within the trunk, where the error is taken."""
     random = np.random.default_rng(seed)
     found = random.uniform((-115, -80, -75), (115, 80, 75), (6 * count, 3))
-    return found[np.hypot(found[:, 0] / 115, found[:, 1] / 80) < reach][:count]
+    within = found[np.hypot(found[:, 0] / 115, found[:, 1] / 80) < reach][:count]
+    return within * (body or Body()).stretch

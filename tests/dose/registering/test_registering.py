@@ -12,7 +12,8 @@ from dose.registering.quality import agreement, body_of, jacobian_range
 from dose.registering.rigid import register_rigid
 from dose.registering.solids import Solid
 from tests.dose.phantoms import sphere
-from tests.dose.registering.phantom import bent, ct_grid, image, places, rigid
+from tests.dose.registering.known import bent, rigid
+from tests.dose.registering.phantom import ct_grid, image, places
 
 GRID = ct_grid()
 MOVED = rigid((4, -3, 6), (7, -5, 9))
