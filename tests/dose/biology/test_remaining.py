@@ -3,62 +3,18 @@
 from datetime import date
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from dose.biology.effect import effect, effect_lql
 from dose.biology.limits import read_limits
-from dose.biology.linear_quadratic import bed, bed_lql, eqd2
 from dose.biology.rbe import NotAddable, Weighting, one_model, weighting
 from dose.biology.recovery import months_between, read_recovery
 from dose.biology.remaining import Given, remaining
-from dose.biology.tissues import Tissue, alpha_beta_for, read_tissues
+from dose.biology.tissues import alpha_beta_for, read_tissues
 from dose.errors import BadTable
-
-OWN_CORD = """
-[limit.umich-spinalcord]
-alpha_beta_gy = 2.0
-active = true
-citation = "Decided by the department"
-"""
 
 
 def given(dose: float, months: float | None = 12.0) -> Given:
     return Given(estimate=dose, lo=dose, hi=dose, largest_course=dose, months=months)
-
-
-@pytest.mark.parametrize(("forgotten", "left", "physical"), [(0, 5.0, 6.18), (0.25, 16.25, 13.71), (0.5, 27.5, 18.98)])
-def test_cord_when_a_part_is_forgotten_then_the_worked_example_remains(
-    tmp_path: Path, forgotten: float, left: float, physical: float
-) -> None:
-    own = tmp_path / "limits.toml"
-    own.write_text(OWN_CORD, "utf-8")
-    (row,) = read_limits(own).named("umich").of("SpinalCord")
-    told = remaining(row, given(45 * (1 - forgotten)), 5)
-    assert told.left is not None
-    assert told.physical_gy is not None
-    assert told.left.lo == pytest.approx(left, abs=1e-9)
-    assert told.physical_gy.lo == pytest.approx((-2 + np.sqrt(4 + 16 * left / 5)) * 5 / 2, abs=1e-9)
-    assert told.physical_gy.lo == pytest.approx(physical, abs=0.005)
-
-
-def test_limit_when_scaled_then_all_dose_given_counts(tmp_path: Path) -> None:
-    own = tmp_path / "limits.toml"
-    own.write_text(OWN_CORD, "utf-8")
-    (row,) = read_limits(own).named("umich").of("SpinalCord")
-    told = remaining(row, given(30), 5, factor=read_recovery().scalings["doi"].factor(6, "SpinalCord"))
-    assert told.left is not None
-    assert told.left.lo == pytest.approx(32.5, abs=1e-9)
-
-
-@pytest.mark.parametrize(("second", "state"), [((20, 5), "left"), ((30, 10), "exceeded")])
-def test_nieder_when_two_courses_are_added_then_135_passes_and_150_fails(second: tuple[int, int], state: str) -> None:
-    (row,) = read_limits().named("").of("SpinalCord")
-    first, other = float(bed(30, 10, 2)), float(bed(*second, 2))
-    told = remaining(row, Given(estimate=None, lo=first + other, hi=first + other, largest_course=75, months=7), 5)
-    assert told.state == state
-    assert told.left is not None
-    assert told.left.hi == pytest.approx(max(0.0, 135.5 - first - other), abs=1e-9)
 
 
 @pytest.mark.parametrize("months", [None, 5.9])
@@ -84,18 +40,6 @@ def test_limit_when_its_publication_was_not_read_then_nothing_is_computed() -> N
 def test_limit_when_the_structure_is_a_margin_then_it_is_none_of_the_organ() -> None:
     assert read_limits().named("").of("SpinalCord_PRV05") == ()
     assert alpha_beta_for("SpinalCord_PRV05").alpha_beta_gy == alpha_beta_for("SpinalCord").alpha_beta_gy == 2.0
-
-
-@pytest.mark.parametrize(
-    ("model", "months", "expected"),
-    [("umich", 2.9, 0), ("umich", 3, 0.1), ("umich", 6, 0.25), ("umich", 12, 0.5), ("nieder", 3.9, 0),
-     ("nieder", 6, 0.28), ("nieder", 11, 0.5), ("abusaris", 12, 0.25), ("abusaris", 12.1, 0.5), ("noel", 11, 0),
-     ("noel", 120, 0.5), ("foxchase", 12, 0), ("umich", None, 0)],
-)  # fmt: skip
-def test_recovery_when_so_much_time_has_passed_then_the_table_tells(
-    model: str, months: float | None, expected: float
-) -> None:
-    assert read_recovery().models[model].forgotten(months, "SpinalCord") == expected
 
 
 def test_recovery_when_target_or_parallel_or_acute_then_nothing_is_forgotten() -> None:
@@ -125,16 +69,6 @@ def test_tissue_when_the_department_changes_it_then_other_keys_stay(tmp_path: Pa
     own.write_text("[tissue.SpinalCord]\nalpha_beta_gy = 2.5\ncitation = 'ours'", "utf-8")
     found = read_tissues(own).of("SpinalCord")
     assert (found.alpha_beta_gy, found.kind, str(found.source).split(",")[0]) == (2.5, "serial", "ours (department")
-
-
-def test_effect_when_on_arrays_then_it_is_the_closed_form_and_lql_is_never_larger() -> None:
-    tissue = Tissue(alpha_beta_gy=3.0, transition_gy=6.0)
-    dose = np.linspace(0, 20, 40_001)
-    plain, linear = effect(dose, 4.4, tissue), effect_lql(dose, 4.4, tissue)
-    assert plain == pytest.approx(eqd2(dose * 4.4, 4.4, 3.0), abs=1e-9)
-    assert linear == pytest.approx(bed_lql(dose * 4.4, 4.4, 3.0, 6.0) / (1 + 2 / 3), abs=1e-9)
-    assert np.all(linear <= plain + 1e-9)
-    assert np.all(np.diff(linear) > 0)
 
 
 def test_protons_when_unconfirmed_then_both_ways_and_two_carbon_models_are_refused() -> None:
