@@ -49,7 +49,8 @@ UMICH_GY = {
 }  # fmt: skip
 UMICH_CC = {"Kidneys": ("CV23Gy[cc]", 200), "Lungs": ("CV16Gy[cc]", 1000), "Liver": ("CV32Gy[cc]", 700)}
 NEURAL = {
-    "BrachialPlex", "Brainstem", "CaudaEquina", "Cochlea", "OpticChiasm", "OpticNrv", "Retina", "SacralPlex", "SpinalCord",
+    "BrachialPlex", "Brainstem", "CaudaEquina", "Cochlea", "OpticChiasm", "OpticNrv", "Retina", "SacralPlex",
+    "SpinalCord",
 }  # fmt: skip
 
 
