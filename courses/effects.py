@@ -12,6 +12,7 @@ from courses.figures import Json, curve_of, doses_of, figures_of
 from courses.summing import eqd2_sum, largest_fraction_gy, physical_sum, sample_parts
 from courses.surroundings import around
 from dose.biology.effect import LARGE_FRACTION_GY
+from dose.biology.repair import HalfTime
 from dose.biology.tissues import Tissue, Tissues
 from dose.errors import DoseError
 from dose.shapes.dvh import Dvh, dvhs_on
@@ -26,6 +27,8 @@ class Effects:
     ----------
     eqd2_lql
         None where no fraction is larger than 6 Gy, and where the tissue has no transition dose.
+    eqd2_unrepaired, half_time
+        With incomplete repair between close sessions; None where there are none.
     by_course
         Histograms of dose and EQD2 by dossier; of EQD2 None where that course is not in it.
     """
@@ -35,6 +38,8 @@ class Effects:
     largest_fraction_gy: float
     eqd2: Dvh
     eqd2_lql: Dvh | None
+    eqd2_unrepaired: Dvh | None
+    half_time: HalfTime | None
     by_course: Mapping[str, tuple[Dvh, Dvh | None]]
 
 
@@ -67,6 +72,9 @@ def effects_on(
     sums = {("eqd2", ""): eqd2_sum(gathered, tissue, samples=samples)}
     if largest > LARGE_FRACTION_GY and tissue.transition_gy:
         sums["lql", ""] = eqd2_sum(gathered, tissue, samples=samples, lql=True)
+    half_time = tissues.half_times.of(standard_name(structure.name)) if gathered.has_close_sessions else None
+    if half_time is not None:
+        sums["unrepaired", ""] = eqd2_sum(gathered, tissue, samples=samples, repair_half_time_h=half_time.hours)
     courses = sorted({part.dossier_id for part in gathered.parts})
     for one in courses:
         sums["physical", one] = physical_sum(gathered, samples=samples, only=one)
@@ -82,6 +90,8 @@ def effects_on(
         largest_fraction_gy=largest,
         eqd2=made["eqd2", ""],
         eqd2_lql=made.get(("lql", "")),
+        eqd2_unrepaired=made.get(("unrepaired", "")),
+        half_time=half_time,
         by_course={one: (made["physical", one], made.get(("eqd2", one))) for one in courses},
     )
 
@@ -89,8 +99,12 @@ def effects_on(
 def effect_rows(found: Effects | None, composite: Composite) -> Json:
     """Return the keys of a structure that tell of effect; null where nothing can be converted."""
     if found is None:
-        return {"alpha_beta_gy": None, "tissue": None, "eqd2": None, "bed": None, "eqd2_lql": None, "by_course": []}
+        nothing = dict.fromkeys(
+            ("alpha_beta_gy", "tissue", "eqd2", "bed", "eqd2_lql", "eqd2_incomplete_repair", "repair")
+        )
+        return {**nothing, "by_course": []}
     is_open, tissue = composite.has_effect_gap, found.tissue
+    unrepaired, half_time = found.eqd2_unrepaired, found.half_time
     to_bed = 1 + 2 / tissue.alpha_beta_gy
     eqd2 = _closed(found.eqd2, is_open=is_open)
     return {
@@ -105,6 +119,8 @@ def effect_rows(found: Effects | None, composite: Composite) -> Json:
         "eqd2": figures_of(eqd2, is_open=is_open),
         "bed": doses_of(eqd2, is_open=is_open, times=to_bed),
         "eqd2_lql": None if found.eqd2_lql is None else figures_of(found.eqd2_lql, is_open=is_open),
+        "eqd2_incomplete_repair": unrepaired and figures_of(_closed(unrepaired, is_open=is_open), is_open=is_open),
+        "repair": half_time and {"half_time_h": half_time.hours, "source": str(half_time.source)},
         "by_course": [_course_row(one.id, found, composite) for one in composite.dossiers],
     }
 

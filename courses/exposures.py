@@ -145,6 +145,11 @@ class Gathered:
         return replace(self, exposures=tuple(exposures))
 
     @property
+    def has_close_sessions(self) -> bool:
+        """Whether sessions were so close that repair may be incomplete, or nobody knows how close on one day."""
+        return any(one.close for one in self.exposures)
+
+    @property
     def parts(self) -> tuple[GroupPart, ...]:
         """Every part once."""
         return tuple({id(part): part for one in self.exposures for part in one.parts}.values())

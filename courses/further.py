@@ -1,8 +1,8 @@
 """What is asked of a composite beyond its figures: what remains, how courses meet, how far figures can be trusted.
 
 `courses.answers` tells the figures themselves. Here stand the keys that are answered on top: `remaining` where a number
-of fractions was asked about, `candidate` where a new plan was given, `overlap` where there is more than one course, and
-the ensemble where it was asked for.
+of fractions was asked about, `candidate` where a new plan was given, `overlap` where there is more than one course,
+recovery and the ensemble where they were asked for.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from courses.effects import Effects
 from courses.errors import BadReference
 from courses.questions import Candidate, Questions
 from courses.reading import Reader
+from courses.recovered import course_rows, recovered_rows
 from courses.registration import Derived, NoMapping, find_mapping
 from courses.remaining import Asked, remaining_rows
 from courses.uncertainty import Doubts, Quantity
@@ -64,6 +65,8 @@ def with_further(
         answer["candidate"] = candidate_answer(
             further.organs(), composite.gathered, placed, is_open=composite.has_effect_gap
         )
+    if questions.recovery:
+        answer = further.with_recovery(answer)
     if len({part.dossier_id for part in composite.gathered.parts}) > 1:
         met = overlap_rows(found_overlaps(composite, further.tolerances()))
         answer["overlap"] = met["overlap"]
@@ -108,6 +111,27 @@ class _Further:
         return remaining_rows(
             self._composite.gathered, [structure for structure, _, _ in self._read], about, self._biology
         )
+
+    def with_recovery(self, answer: Json) -> Json:
+        """Return an answer with each rule that was asked for, by course and beside the EQD2 of each structure."""
+        gathered, rules = self._composite.gathered, recovery_models(self._biology.recovery, self._questions.recovery)
+        months = intervals(gathered, self._day)
+        drawn = [(structure, self._tissue(structure)) for structure, _, _ in self._read]
+
+        def of(one: tuple[Structure, Tissue]) -> list[Json]:
+            is_open = self._composite.has_effect_gap
+            return recovered_rows(*one, gathered, rules, months, slice_mm=self._slice_mm, is_open=is_open)
+
+        with ThreadPoolExecutor(processors()) as pool:
+            found = {one.name: rows for (one, _), rows in zip(drawn, pool.map(of, drawn), strict=True)}
+        named = [(one.name, tissue) for one, tissue in drawn]
+        return {
+            **answer,
+            "courses": [
+                {**one, "recovery": course_rows(rules, named, months.get(one["dossier"]))} for one in answer["courses"]
+            ],
+            "structures": [{**one, "recovered": found.get(one["name"], [])} for one in answer["structures"]],
+        }
 
     def organs(self) -> list[Organ]:
         """Return the structures a candidate is compared in, each with its limits."""

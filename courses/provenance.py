@@ -41,6 +41,8 @@ def assumptions(composite: Composite, questions: Questions) -> list[Json]:
     found.append({"code": "dose-kind", "kind": "physical" if composite.dose_type == "PHYSICAL" else "RBE-weighted"})
     found += _ways(composite)
     found.append({"code": "lq"})
+    if composite.gathered.has_close_sessions:
+        found.append({"code": "incomplete-repair"})
     if not questions.recovery:
         found.append({"code": "no-recovery"})
     asked = sorted(questions.alpha_beta_gy.items())

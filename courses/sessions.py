@@ -13,8 +13,9 @@ from datetime import date, datetime, timedelta
 from archive.assembly.delivery import SESSION_GAP, parse_date, starts_at
 from archive.model import Fraction
 from courses.delivered import DeliveredDose
+from dose.biology.repair import COMPLETE_AFTER_H
 
-REPAIR_GAP = timedelta(hours=6)
+REPAIR_GAP = timedelta(hours=COMPLETE_AFTER_H)
 """Sessions closer than this, or on one day, are told as incomplete repair (dose of a day is not yet repaired)."""
 
 _UNEVEN = 0.02

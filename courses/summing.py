@@ -5,7 +5,6 @@ the effect. Every sum has three volumes: what certainly was given (`lower_gy`), 
 the best estimate between them: fall-off beyond the edge of a grid, and plans in doubt taken as delivered.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ import numpy as np
 from courses.exposures import Exposure, Gathered, GroupPart
 from courses.kinds import share_of_physical
 from dose.biology.effect import effect, effect_lql
+from dose.biology.repair import left_unrepaired
 from dose.biology.tissues import Tissue
 from dose.grids.accumulate import Coverage, Part, Sum, accumulate
 from dose.grids.grid import Geometry, Mask, Volume
@@ -164,7 +164,7 @@ def _effect_of(
         if lql:
             effect_lql(dose, count, tissue, onto=onto)
         else:
-            effect(dose, count, tissue, onto=onto, left_unrepaired=left_unrepaired(one, repair_half_time_h))
+            effect(dose, count, tissue, onto=onto, left_unrepaired=_unrepaired(one, repair_half_time_h))
 
     return curve
 
@@ -177,11 +177,11 @@ def of_course(exposures: Sequence[Exposure], dossier_id: str) -> list[Exposure]:
     return [one for one in mine if one.parts]
 
 
-def left_unrepaired(exposure: Exposure, half_time_h: float | None) -> float:
+def _unrepaired(exposure: Exposure, half_time_h: float | None) -> float:
     """Return the part h of damage left by other sessions, on average over its fractions: ``sum 2^(-dt/T)``."""
     if half_time_h is None or exposure.fractions <= 0:
         return 0.0
-    left = sum(count * math.pow(2.0, -hours / half_time_h) for hours, count in exposure.close)
+    left = sum(count * left_unrepaired(hours, half_time_h) for hours, count in exposure.close)
     return left / exposure.fractions
 
 

@@ -122,6 +122,7 @@ def _tables(composite: Mapping[str, Any], wordings: Wordings) -> dict[str, Any]:
         "eqd2_rows": structure_rows(composite, "eqd2", wordings),
         "bed_rows": structure_rows(composite, "bed", wordings),
         "lql_rows": structure_rows(composite, "eqd2_lql", wordings),
+        "unrepaired_rows": structure_rows(composite, "eqd2_incomplete_repair", wordings),
         "tissues": tissue_rows(composite, wordings),
         "volume_rows": volume_rows(composite, wordings),
         "uncertainty": uncertainty_rows(composite, wordings),

@@ -83,6 +83,10 @@ class RecoveryModel:
         steps = self.by_structure.get(parse_name(structure).organ_key, self.steps)
         return _value(steps, interval_months, 0.0)
 
+    def usual(self, interval_months: float | None) -> float:
+        """Return the part that is taken as gone in organs without steps of their own, 0 to 1."""
+        return 0.0 if interval_months is None else _value(self.steps, interval_months, 0.0)
+
     def is_for(self, structure: str, kind: Kind = "serial") -> bool:
         """Return whether the rule says anything of a structure."""
         name = parse_name(structure)

@@ -10,6 +10,7 @@ from typing import Literal, cast
 
 from dose.biology.linear_quadratic import _positive
 from dose.biology.names import parse_name
+from dose.biology.repair import HalfTimes, read_half_times
 from dose.biology.tables import SOURCE_KEYS, Checked, Source, read_table
 
 Kind = Literal["serial", "parallel", "acute", "target", "other"]
@@ -70,11 +71,14 @@ class Tissues:
     ----------
     rows
         By name; the rows `DEFAULT` and `DEFAULT_TARGET` are always there.
+    half_times
+        Of repair, from the same files.
     version
         Of the file, and of the department's over it.
     """
 
     rows: dict[str, Tissue]
+    half_times: HalfTimes
     version: str
 
     def of(self, structure: str) -> Tissue:
@@ -106,7 +110,7 @@ def read_tissues(own: Path | None = None) -> Tissues:
     """
     table = read_table("tissues.toml", "tissue", own)
     rows = {one.name: _tissue(one, table.version) for one in table.checked()}
-    return Tissues(rows=rows, version=table.version)
+    return Tissues(rows=rows, half_times=read_half_times(own), version=table.version)
 
 
 @cache

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from courses.composite import Composite
 from courses.exposures import Exposure, Gathered, GroupPart
+from courses.summing import physical_sum
 from dose.grids.grid import DoseGrid, Geometry
 from dose.grids.transforms import Transform
 from dose.shapes.structures import Structure
@@ -26,6 +28,8 @@ class Course:
     fractions: int = 25
     transform: Transform | None = None
     geometry: Geometry | None = None
+    last_date: str = "20200101"
+    close: tuple[tuple[float, float], ...] = ()
 
 
 def grid(
@@ -79,7 +83,12 @@ def gathered(*courses: Course, onto: str = "", geometry: Geometry | None = None)
         )
         exposures.append(
             Exposure(
-                parts=(part,), fractions=course.fractions, dossier_id=course.name, is_certain=True, last_date="20200101"
+                parts=(part,),
+                fractions=course.fractions,
+                dossier_id=course.name,
+                is_certain=True,
+                last_date=course.last_date,
+                close=course.close,
             )
         )
     record = factories.folded(factories.course())
@@ -101,3 +110,20 @@ def ball(radius_mm: float, centre_mm: Sequence[float] = (0.0, 0.0, 0.0), *, name
     rings = [circle((x, y, z + h), float(np.sqrt(radius_mm**2 - h**2)), corners=90) for h in heights]
     made = structure(rings)
     return Structure(number=1, name=name, interpreted_type="ORGAN", contours=made.contours)
+
+
+def composed(given: Gathered) -> Composite:
+    """What was delivered as the composite of a patient; of its courses only what was gathered is known."""
+    return Composite(
+        record=given.record,
+        onto=given.onto,
+        dossiers=given.record.dossiers,
+        series_uid="",
+        image=(),
+        frame_uid=given.frame_uid,
+        total=physical_sum(given),
+        dose_type=given.dose_type,
+        shares=(),
+        gathered=given,
+        notices=(),
+    )

@@ -21,6 +21,7 @@ SOURCES: dict[str, Source] = {
     **{f"recovery {name}": one.source for name, one in RECOVERY.models.items()},
     **{f"scaling {name}": one.source for name, one in RECOVERY.scalings.items()},
     **{f"tissue {name}": one.source for name, one in TISSUES.rows.items() if one.source},
+    **{f"repair {name}": one.source for name, one in TISSUES.half_times.rows.items()},
 }
 
 FORGOTTEN: list[tuple[str, str, str, list[tuple[float, float]]]] = [  # rule, organ, kind, (months, part forgotten)
@@ -69,7 +70,7 @@ def test_row_when_it_comes_with_the_program_then_it_has_citation_version_and_how
 
 
 def test_rows_when_read_then_none_of_the_files_is_without_source() -> None:
-    counts = {"tissues": {"tissue": 0}, "recovery": {"recovery": 0, "scaling": 0}, "limits": {"limit": 0}}
+    counts = {"tissues": {"tissue": 0, "repair": 0}, "recovery": {"recovery": 0, "scaling": 0}, "limits": {"limit": 0}}
     rows = 0
     for file, kinds in counts.items():
         text = files("dose.biology").joinpath("data", f"{file}.toml").read_text("utf-8")
