@@ -267,7 +267,7 @@ def figures_of(doses_gy: Line, cc: npt.NDArray[np.float64]) -> Figures:
     at_least = np.concatenate([np.cumsum(np.bincount(bins, cc, _BINS)[::-1])[::-1], [0.0]])
     edges = np.arange(_BINS + 1) * width
     rising, falling = at_least[::-1], edges[::-1]
-    found = {"max_gy": top, "mean_gy": float(doses_gy @ cc / volume), "min_gy": float(doses_gy.min())}
+    found = {"max_gy": top, "mean_gy": float((doses_gy * cc).sum() / volume), "min_gy": float(doses_gy.min())}
 
     def dose_of(wanted_cc: float) -> float:
         return float(np.interp(min(wanted_cc, volume), rising, falling))

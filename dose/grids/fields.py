@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from dose.compiled import compiled
 from dose.errors import BadGeometry
-from dose.grids.grid import Affine, Geometry, Mask, Points
+from dose.grids.grid import Affine, Geometry, Mask, Points, moved
 from dose.grids.transforms import Step, Transform
 
 Vectors = npt.NDArray[np.float32]
@@ -109,7 +109,7 @@ def displacements(transform: Transform, geometry: Geometry, *, before: Affine | 
         flat = np.arange(start, min(start + _POINTS_AT_ONCE, len(found)))
         k, j, i = np.unravel_index(flat, geometry.shape)
         points = geometry.to_points(np.column_stack([i, j, k]))
-        from_mm = points if before is None else points @ before[:3, :3].T + before[:3, 3]
+        from_mm = points if before is None else moved(points, before)
         found[flat] = transform.to_moving(points) - from_mm
     return found.reshape(nz, ny, nx, 3)
 

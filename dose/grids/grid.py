@@ -27,6 +27,19 @@ DIRECTION_TOLERANCE = 1e-4
 """How far direction cosines may be from unit length, right angles or an axis: 0.03 mm at the rim of a 600 mm field."""
 
 
+def moved(points: Points, matrix: Affine) -> Points:
+    """Return places ``[..., 3]`` moved by a 4 x 4 matrix.
+
+    Written out instead of a product of matrices: that goes to a BLAS, whose threads wait for each other on a busy
+    machine (measured: 3 ms instead of 0.6 for 40,000 places), and whose last digits depend on how many there are.
+    """
+    x, y, z = points[..., 0], points[..., 1], points[..., 2]
+    there: Points = np.empty(points.shape)
+    for n, (a, b, c, along) in enumerate(matrix[:3]):
+        there[..., n] = x * a + y * b + z * c + along
+    return there
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Geometry:
     """A regular grid of voxel centres.
@@ -122,16 +135,11 @@ class Geometry:
 
     def to_points(self, index: npt.ArrayLike) -> Points:
         """LPS mm of indices ``[n, 3]`` in ``(i, j, k)`` order; fractions are allowed."""
-        at = np.asarray(index, dtype=np.float64)
-        points: Points = at @ self.affine[:3, :3].T + self.affine[:3, 3]
-        return points
+        return moved(np.asarray(index, dtype=np.float64), self.affine)
 
     def to_index(self, points_mm: npt.ArrayLike) -> Points:
         """Fractional indices ``(i, j, k)`` of LPS points ``[n, 3]``."""
-        inverse = self.inverse
-        at = np.asarray(points_mm, dtype=np.float64)
-        index: Points = at @ inverse[:3, :3].T + inverse[:3, 3]
-        return index
+        return moved(np.asarray(points_mm, dtype=np.float64), self.inverse)
 
     def corner_points(self) -> Points:
         """The eight outermost voxel centres, ``[8, 3]`` LPS mm."""

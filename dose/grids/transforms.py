@@ -12,7 +12,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from dose.errors import BadGeometry
-from dose.grids.grid import Affine, Points
+from dose.grids.grid import Affine, Points, moved
 
 _INVERSE_STEPS = 40
 _SAME_MM = 1e-4
@@ -33,8 +33,7 @@ class MatrixStep:
 
     def apply(self, points_mm: Points) -> Points:
         """Return where places go."""
-        moved: Points = points_mm @ self.matrix[:3, :3].T + self.matrix[:3, 3]
-        return moved
+        return moved(points_mm, self.matrix)
 
 
 @dataclass(frozen=True, slots=True)
