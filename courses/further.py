@@ -5,7 +5,6 @@ of fractions was asked about, `candidate` where a new plan was given, `overlap` 
 recovery and the ensemble where they were asked for.
 """
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Any
@@ -68,7 +67,7 @@ def with_further(
     if questions.recovery:
         answer = further.with_recovery(answer)
     if len({part.dossier_id for part in composite.gathered.parts}) > 1:
-        met = overlap_rows(found_overlaps(composite, further.tolerances()))
+        met = overlap_rows(found_overlaps(composite, further.organs()))
         answer["overlap"] = met["overlap"]
         answer["courses"] = [
             {**course, "overlap_class": met["overlap_class"].get(course["dossier"])} for course in answer["courses"]
@@ -134,7 +133,7 @@ class _Further:
         }
 
     def organs(self) -> list[Organ]:
-        """Return the structures a candidate is compared in, each with its limits."""
+        """Return the structures a candidate is compared in and overlaps are looked at, each with its limits."""
         return [
             Organ(
                 structure=one,
@@ -144,10 +143,6 @@ class _Further:
             )
             for one, _, _ in self._read
         ]
-
-    def tolerances(self) -> list[tuple[Structure, Any, float | None]]:
-        """Return structure, tissue and the limit of its D0.1cc in EQD2 with that alpha/beta, where one is active."""
-        return [(one.structure, one.tissue, _near_maximum(one)) for one in self.organs()]
 
     def doubts(self) -> dict[str, Json]:
         """Return ensemble, search radius and sum of maxima by name of the structure."""
@@ -178,18 +173,6 @@ class _Further:
 
     def _limits(self, structure: Structure) -> tuple[Limit, ...]:
         return tuple(self._biology.limits.named(self._questions.limits).of(standard_name(structure.name)))
-
-
-def _near_maximum(organ: Organ) -> float | None:
-    fitting: Sequence[float] = [
-        one.at_most
-        for one in organ.limits
-        if one.is_active
-        and one.at_most is not None
-        and one.quantity == "EQD2"
-        and one.alpha_beta_gy == organ.tissue.alpha_beta_gy
-    ]
-    return min(fitting, default=None)
 
 
 def _placed(candidate: Candidate, composite: Composite, reader: Reader, derived: Derived) -> Placed:

@@ -3,10 +3,10 @@
 | class | when |
 | --- | --- |
 | ``type_1`` | The irradiated volumes of two courses overlap |
-| ``type_2`` | They do not, but an organ's cumulative dose is a concern |
+| ``type_2`` | They do not, but the cumulative dose of an organ both concern comes near one of its limits |
 | ``repeat_organ`` | Neither, but both courses irradiated the same organ |
 | ``repeat`` | None of these |
-| ``unknown`` | Grids do not reach far enough to tell; bounds of the overlap and the likely class are given |
+| ``unknown`` | Grids do not reach far enough to tell; bounds and the likely class are given |
 
 (Andratschke et al., Lancet Oncol 23:e469, 2022.) The consensus leaves open what an irradiated volume is; `overlap.toml`
 says what is taken here.
@@ -19,6 +19,7 @@ from datetime import date
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -30,6 +31,10 @@ from dose.grids.grid import Geometry, Mask, Volume
 
 _MOST_VOXELS = 6_000_000
 """Finer grids are thinned out: classes depend on cubic centimetres."""
+
+
+Bound = Literal["lo", "estimate", "hi"]
+"""Which of the three figures of whatever is known between bounds."""
 
 
 class OverlapClass(StrEnum):
@@ -65,25 +70,43 @@ class Treated:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LimitUse:
+    """How much of one limit all courses together have used up, in the metric and quantity of that limit.
+
+    Parameters
+    ----------
+    limit, metric, quantity
+        Name of its row, and what it is told in.
+    lo, estimate, hi
+        Part of the limit, 1 where it is reached; of a critical volume the least volume over the one spared. `hi` is
+        infinite where nothing bounds it.
+    """
+
+    limit: str
+    metric: str
+    quantity: str
+    lo: float
+    estimate: float
+    hi: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrganShare:
-    """What two courses give to one organ.
+    """What courses give to one organ.
 
     Parameters
     ----------
     by_course_gy
         EQD2 of its hottest 0.1 cm3, by dossier id.
-    together_gy
-        The same of all courses at once.
-    limit_gy
-        Cumulative limit of the chosen set in the same terms; None where it has none.
+    uses
+        Each active limit of the chosen set that is for the organ, in its own terms.
     irradiated_by
         Dossiers whose irradiated volume meets it.
     """
 
     name: str
     by_course_gy: Mapping[str, float]
-    together_gy: float
-    limit_gy: float | None
+    uses: tuple[LimitUse, ...]
     irradiated_by: frozenset[str]
 
 
@@ -105,6 +128,8 @@ class Overlap:
         What counted as irradiated, by dossier id.
     organs
         Those that make the class, or that both courses concern.
+    uses
+        Limits of organs that both courses concern, by name of the organ.
     """
 
     earlier: str
@@ -117,6 +142,7 @@ class Overlap:
     hi_cc: float
     isodose_gy: Mapping[str, float]
     organs: tuple[str, ...]
+    uses: tuple[tuple[str, LimitUse], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -218,33 +244,38 @@ def _pair(
         estimate = float(np.count_nonzero(one.probable & other.probable)) * cc
         hi = float(np.count_nonzero(one.possible & other.possible)) * cc
     pair = frozenset({earlier.dossier_id, later.dossier_id})
-    likely, names = _class(estimate, pair, organs, rules)
-    found = likely
-    if lo < rules.smallest_overlap_cc and (is_open or hi >= rules.smallest_overlap_cc):
-        found = OverlapClass.UNKNOWN
+    likely, names = _class(estimate, pair, organs, rules, "estimate")
+    least, most = _class(lo, pair, organs, rules, "lo")[0], _class(hi, pair, organs, rules, "hi")[0]
+    is_certain = least is OverlapClass.TYPE_1 or (least is most and not is_open)
     return Overlap(
         earlier=earlier.dossier_id,
         later=later.dossier_id,
         interval_days=_days(parse_date(earlier.last), parse_date(later.first)),
-        found=found,
+        found=likely if is_certain else OverlapClass.UNKNOWN,
         likely=likely,
         lo_cc=lo,
         estimate_cc=estimate,
         hi_cc=hi,
         isodose_gy={key: volumes[key].isodose_gy for key in sorted(pair & volumes.keys())},
         organs=names,
+        uses=tuple((one.name, use) for one in _both(pair, organs, rules) for use in one.uses),
     )
 
 
+def _both(pair: frozenset[str], organs: Sequence[OrganShare], rules: OverlapRules) -> list[OrganShare]:
+    """Return the organs that both courses concern."""
+    return [one for one in organs if all(one.by_course_gy.get(key, 0.0) >= rules.organ_eqd2_gy for key in pair)]
+
+
 def _class(
-    overlap_cc: float, pair: frozenset[str], organs: Sequence[OrganShare], rules: OverlapRules
+    overlap_cc: float, pair: frozenset[str], organs: Sequence[OrganShare], rules: OverlapRules, bound: Bound
 ) -> tuple[OverlapClass, tuple[str, ...]]:
-    """Return the class for an overlap of known size, and the organs it speaks of."""
-    both = [one for one in organs if all(one.by_course_gy.get(key, 0.0) >= rules.organ_eqd2_gy for key in pair)]
+    """Return the class for an overlap of known size and doses at one of their bounds, and the organs it speaks of."""
+    both = _both(pair, organs, rules)
     if overlap_cc >= rules.smallest_overlap_cc:
         return OverlapClass.TYPE_1, tuple(one.name for one in both if pair <= one.irradiated_by)
     share = rules.concern_percent / 100
-    concern = [one.name for one in both if one.limit_gy is not None and one.together_gy >= share * one.limit_gy]
+    concern = [one.name for one in both if any(getattr(use, bound) >= share for use in one.uses)]
     if concern:
         return OverlapClass.TYPE_2, tuple(concern)
     same = [one.name for one in organs if pair <= one.irradiated_by]
