@@ -45,6 +45,8 @@ class GroupPart:
         What its dose is multiplied with before conversion, at least and at most (`dose.biology.rbe.weighting`).
     not_addable
         Why its effect can't be told by its dose per fraction (low dose rate, implants); empty where it can.
+    not_addable_code
+        See `dose.biology.rbe.NotAddable`; empty where it can, and where the plan does not tell its fractions.
     """
 
     grid: DoseGrid
@@ -61,6 +63,7 @@ class GroupPart:
     grid_uid: str = ""
     rbe: tuple[float, float] = (1.0, 1.0)
     not_addable: str = ""
+    not_addable_code: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

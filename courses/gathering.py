@@ -160,9 +160,9 @@ class Gathering:
         stated = self.stated.get(plan.uid)
         kind, model = kind_of(stored.dose_type, plan.modality, stated)
         found = converting(plan, kind, model)
-        not_addable = found.reason if isinstance(found, NotAddable) else ""
+        not_addable, code = (found.reason, found.code) if isinstance(found, NotAddable) else ("", "")
         if weighted.per_fraction is None:
-            not_addable = notice("fractions-unknown").words
+            not_addable, code = notice("fractions-unknown").words, ""
         return GroupPart(
             grid=stored.grid,
             per_fraction=1.0 if weighted.per_fraction is None else weighted.per_fraction,
@@ -178,6 +178,7 @@ class Gathering:
             grid_uid=weighted.held.uid,
             rbe=(1.0, 1.0) if isinstance(found, NotAddable) else (found.lo, found.hi),
             not_addable=not_addable,
+            not_addable_code=code,
         )
 
     def counting(self) -> list[GroupPart]:
@@ -191,13 +192,8 @@ class Gathering:
         """Return all exposures of the plans whose dose can be had; plans that may not be added in EQD2 are marked."""
         self._refuse_other_models()
         for one in self.usable:
-            first = one.parts[0]
-            if first.not_addable:
-                label = first.label
-                told = notice(
-                    "not-convertible", label=label, reason=first.not_addable, reason_zh="无法按分次剂量换算", hint=_HINT
-                )
-                self.notices.append(told)
+            if one.parts[0].not_addable:
+                self.notices.append(_not_addable(one.parts[0]))
         return tuple(self._exposure(one) for one in given_together([usable.dose for usable in self.usable]))
 
     def _refuse_other_models(self) -> None:
@@ -207,7 +203,7 @@ class Gathering:
             return
         for number, one in enumerate(self.usable):
             if one.parts[0].modality in IONS and one.parts[0].rbe_model != PROTON_MODEL:
-                parts = tuple(replace(part, not_addable=told.reason) for part in one.parts)
+                parts = tuple(replace(part, not_addable=told.reason, not_addable_code=told.code) for part in one.parts)
                 self.usable[number] = replace(one, parts=parts)
         refused = {one.dose.plan.uid for one in self.usable if one.parts[0].not_addable == told.reason}
         for number, share in enumerate(self.shares):
@@ -235,6 +231,14 @@ class Gathering:
             close=given.close,
             is_told=bool(given.last_date),
         )
+
+
+def _not_addable(part: GroupPart) -> Notice:
+    if part.not_addable_code == "RBE-UNKNOWN":
+        return notice("rbe-unknown", label=part.label, reason=part.not_addable)
+    if part.not_addable_code == "RBE-MODELS-DIFFER":
+        return notice("rbe-models-differ", label=part.label, reason=part.not_addable)
+    return notice("not-convertible", label=part.label, reason=part.not_addable, reason_zh=_REASON_ZH, hint=_HINT)
 
 
 def session_notices(exposures: Iterable[Exposure], dossiers: Iterable[Dossier]) -> list[Notice]:
