@@ -1,12 +1,16 @@
 """The document: pages of one patient paper, with heads, feet and draft marks, the same bytes for the same data."""
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from hashlib import md5
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
+from reportlab import rl_config
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import BaseDocTemplate, Frame, NextPageTemplate, PageBreak, PageTemplate
 from reportlab.platypus.doctemplate import LayoutError
@@ -26,6 +30,7 @@ _DENSITIES: Final = tuple(step / 10 for step in range(10, -1, -1))
 _WIDTH: Final = theme.PAGE_WIDTH - 2 * theme.MARGIN_X
 _HEIGHT: Final = theme.PAGE_HEIGHT - theme.MARGIN_TOP - theme.MARGIN_BOTTOM
 _FOOT_SIZE: Final = 8.0
+_BUILDING: Final = Lock()
 
 Pictures = Mapping[str, Picture]
 
@@ -57,6 +62,21 @@ class PageCanvas(Canvas):  # type: ignore[misc]
         self._doc._timeStamp = _Stamp(moment=created)
         self._doc.signature = md5(created.isoformat().encode(), usedforsecurity=False)
         self.text = EmbeddedFaces(self, faces)
+        self.foot: Callable[[int], None] = _no_foot
+        self._waiting: list[dict[str, Any]] = []
+
+    def showPage(self) -> None:  # noqa: N802 - reportlab's name
+        """Put a page by: its foot tells how many pages there are, and only the last page knows."""
+        self._waiting.append(dict(self.__dict__))
+        self._startPage()
+
+    def save(self) -> None:
+        """Write the feet, and the pages."""
+        for page in self._waiting:
+            self.__dict__.update(page)
+            self.foot(len(self._waiting))
+            super().showPage()
+        super().save()
 
     def _make_preamble(self) -> None:
         # reportlab would name Helvetica here, a font that is not embedded.
@@ -89,30 +109,48 @@ def render(text: str, *, typeface: Typeface, created: datetime, pictures: Pictur
     """
     root = markup.parse(text)
     faces = typeface.faces([*markup.texts(root), layout.DRAWN_BY_LAYOUT, *_texts_of(pictures or {})])
-    _, count = _build(root, faces, created, pictures or {}, pages=0)
-    content, _ = _build(root, faces, created, pictures or {}, pages=count)
-    return content
+    with _BUILDING, _binary_streams():
+        return _build(root, faces, created, pictures or {})
+
+
+def _no_foot(_pages: int) -> None:
+    """Stand for the foot of a page that has none."""
+
+
+@contextmanager
+def _binary_streams() -> Iterator[None]:
+    """Let reportlab write streams as they are; as text (ASCII85) they take a second more and a quarter more room.
+
+    reportlab has this choice for the whole process alone: it is put back, and `_BUILDING` lets one paper be made at a
+    time, so that each is the same bytes whatever else goes on.
+    """
+    before = rl_config.useA85
+    rl_config.useA85 = 0
+    try:
+        yield
+    finally:
+        rl_config.useA85 = before
 
 
 def _texts_of(pictures: Pictures) -> list[str]:
     return [text for picture in pictures.values() for text in picture.texts]
 
 
-def _build(root: "Element", faces: Faces, created: datetime, pictures: Pictures, *, pages: int) -> tuple[bytes, int]:
+def _build(root: "Element", faces: Faces, created: datetime, pictures: Pictures) -> bytes:
     stream = io.BytesIO()
     document = BaseDocTemplate(stream, pagesize=(theme.PAGE_WIDTH, theme.PAGE_HEIGHT), pageCompression=1, invariant=1)
     document.title, document.lang = root.get("title", ""), root.get("lang", "")
     document.author = document.subject = document.creator = "Lastgate"
     story: list[Any] = []
     for number, page in enumerate(root):
-        document.addPageTemplates(_template(f"page-{number}", page, faces, pages))
+        document.addPageTemplates(_template(f"page-{number}", page, faces))
         story.extend([NextPageTemplate(f"page-{number}"), PageBreak()] if number else [])
         story.extend(_story(page, faces, pictures))
     try:
         document.build(story, canvasmaker=_canvas_maker(faces, created))
     except LayoutError as error:
         raise PageOverflow(f"a block does not fit any page: {error}") from error
-    return stream.getvalue(), document.page
+    return stream.getvalue()
 
 
 def _canvas_maker(faces: Faces, created: datetime) -> Callable[..., PageCanvas]:
@@ -122,7 +160,7 @@ def _canvas_maker(faces: Faces, created: datetime) -> Callable[..., PageCanvas]:
     return make
 
 
-def _template(name: str, page: "Element", faces: Faces, pages: int) -> PageTemplate:
+def _template(name: str, page: "Element", faces: Faces) -> PageTemplate:
     frame = Frame(
         theme.MARGIN_X,
         theme.MARGIN_BOTTOM,
@@ -138,7 +176,7 @@ def _template(name: str, page: "Element", faces: Faces, pages: int) -> PageTempl
         if mark := page.get("mark"):
             _draw_watermark(canvas, mark, faces)
         _draw_head(canvas, page, faces)
-        _draw_foot(canvas, page, faces, document.page, pages)
+        canvas.foot = partial(_draw_foot, canvas, page, faces, document.page)
 
     return PageTemplate(id=name, frames=[frame], onPage=draw)
 

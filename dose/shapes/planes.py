@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dose.errors import BadGeometry
-from dose.grids.grid import DoseGrid, Geometry, ImageVolume, Mask
+from dose.grids.grid import DoseGrid, Geometry, ImageVolume, Mask, Volume
 from dose.grids.resample import slabs
 
 MAX_PIXELS = 2048
@@ -141,10 +141,12 @@ def cut(
     frame = image.geometry if image is not None else dose.geometry
     low, high = _bounds_mm(frame)
     plane, extent_mm = _plane(low, high, (across, down, way, normal), through_mm[normal], pixel_mm)
-    dose_slab = next(slabs(dose.dose_gy, dose.geometry, plane, known=dose.known))
+    values, lies, known = _near(plane, dose.geometry, dose.dose_gy, dose.known)
+    dose_slab = next(slabs(values, lies, plane, known=known))
     ct_hu: npt.NDArray[np.float32] | None = None
     if image is not None:
-        image_slab = next(slabs(image.hu, image.geometry, plane))
+        hu, lies, _ = _near(plane, image.geometry, image.hu, None)
+        image_slab = next(slabs(hu, lies, plane))
         ct_hu = np.where(image_slab.known[0], image_slab.values[0], np.float32(OUTSIDE_IMAGE_HU))
     return PlaneCut(
         orientation=orientation,
@@ -155,6 +157,21 @@ def cut(
         extent_mm=extent_mm,
         labels=_LABELS[orientation],
     )
+
+
+def _near(
+    plane: Geometry, geometry: Geometry, values: Volume, known: Mask | None
+) -> tuple[Volume, Geometry, Mask | None]:
+    """Return the part of a grid that a plane is interpolated from: the rest need not be made ready to be read."""
+    index = geometry.to_index(plane.corner_points())
+    count = np.array(geometry.shape[::-1])
+    first = np.clip(np.floor(index.min(axis=0)).astype(int) - 1, 0, count - 1)
+    last = np.clip(np.ceil(index.max(axis=0)).astype(int) + 1, first, count - 1)
+    part = tuple(slice(start, stop + 1) for start, stop in zip(first[::-1], last[::-1], strict=True))
+    affine = geometry.affine.copy()
+    affine[:3, 3] = geometry.to_points([first])[0]
+    inner = Geometry(shape=values[part].shape, affine=affine)
+    return values[part], inner, None if known is None else known[part]
 
 
 def _bounds_mm(geometry: Geometry) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
