@@ -2,7 +2,7 @@
 
 `courses.answers` tells the figures themselves. Here stand the keys that are answered on top: `remaining` where a number
 of fractions was asked about, `candidate` where a new plan was given, `overlap` where there is more than one course,
-recovery and the ensemble where they were asked for.
+`brachytherapy` where insertions lack a registration, recovery and the ensemble where they were asked for.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +16,7 @@ from courses.composite import Composite
 from courses.doubts import doubt_rows, found_overlaps, measured_errors_mm, overlap_rows
 from courses.effects import Effects
 from courses.errors import BadReference
+from courses.insertions import insertion_rows, unjoined_insertions
 from courses.questions import Candidate, Questions
 from courses.reading import Reader
 from courses.recovered import course_rows, recovered_rows
@@ -59,6 +60,7 @@ def with_further(
     """
     further = _Further(composite, organs, questions, biology, answer["as_of"])
     answer = {**answer, "remaining": further.remaining(), "overlap": [], "candidate": None}
+    answer["brachytherapy"] = further.brachytherapy(reader)
     if questions.candidate is not None:
         placed = _placed(questions.candidate, composite, reader, derived)
         answer["candidate"] = candidate_answer(
@@ -110,6 +112,12 @@ class _Further:
         return remaining_rows(
             self._composite.gathered, [structure for structure, _, _ in self._read], about, self._biology
         )
+
+    def brachytherapy(self, reader: Reader) -> list[Json]:
+        """Return each organ with insertions that nothing joins to the image, at worst."""
+        found = unjoined_insertions(self._composite, reader)
+        organs = [(structure, self._tissue(structure), effects) for structure, _, effects in self._read]
+        return insertion_rows(organs, found, self._composite.shares)
 
     def with_recovery(self, answer: Json) -> Json:
         """Return an answer with each rule that was asked for, by course and beside the EQD2 of each structure."""

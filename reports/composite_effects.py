@@ -122,6 +122,27 @@ def _simple(value: Any, wordings: Wordings) -> str:
     return wordings.figure("none") if value is None else brief(value)
 
 
+def insertion_rows(composite: Told, wordings: Wordings) -> list[tuple[str, ...]]:
+    """Return structure, alpha/beta, D2cc in the sum, of each insertion that nothing joins to it, and of all added."""
+    return [
+        (
+            str(one["structure"]),
+            number(one["alpha_beta_gy"]),
+            bounded(one["sum_d2cc_eqd2_gy"], wordings),
+            "; ".join(bounded(told["d2cc_eqd2_gy"], wordings) for told in one["insertions"]),
+            _added(one["together_d2cc_eqd2_gy"], wordings),
+        )
+        for one in composite.get("brachytherapy") or ()
+    ]
+
+
+def _added(told: Told, wordings: Wordings) -> str:
+    """Return the estimate with its bounds; without one, what is known at least."""
+    if told["estimate"] is None:
+        return bounded(told, wordings)
+    return f"{brief(told['estimate'])} ({brief(told['lo'])}–{brief(told['hi'])})"
+
+
 def candidate_rows(composite: Told, wordings: Wordings) -> list[tuple[str, ...]]:
     """Return structure and figure before, of the new plan alone, and with it on top."""
     candidate = composite.get("candidate")

@@ -166,3 +166,27 @@ def test_chart_when_drawn_then_the_band_lies_between_the_bounds_and_every_course
     assert len(drawn.areas) == 2
     assert {"1", "2", "course 1", "course 2"} <= set(drawn.texts)
     assert all(0 <= x <= 500 and 0 <= y <= row.height(500, faces) for x, y in drawn.points)
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_report_when_figures_stand_side_by_side_then_each_is_printed(typeface: Typeface, language: Language) -> None:
+    composite = sample.answered()
+    structure = composite["structures"][0]
+    eqd2 = {**structure["eqd2"], "max_gy": {"value": 45.3, "lo": 45.3, "hi": 45.3}}
+    composite["structures"] = [{**structure, "eqd2_incomplete_repair": eqd2}, *composite["structures"][1:]]
+    composite["courses"][0]["recovery"] = [{"model": "University of Michigan", "forgotten": 0.25}]
+    known, missing = {"value": 14.2, "lo": 14.2, "hi": 14.2}, {"value": None, "lo": 43.2, "hi": None, "estimate": None}
+    together = {"value": None, "lo": 43.2, "estimate": 57.4, "hi": 61.8}
+    row = {
+        "structure": "Bladder",
+        "alpha_beta_gy": 3.0,
+        "sum_d2cc_eqd2_gy": known,
+        "insertions": [{"d2cc_eqd2_gy": None}],
+    }
+    composite["brachytherapy"] = [
+        {**row, "together_d2cc_eqd2_gy": together},
+        {**row, "structure": "Rectum", "together_d2cc_eqd2_gy": missing},
+    ]
+    bare = "".join(text_of(typeface, composite, language).split())
+    wanted = ("45.3", "57.4(43.2–61.8)", "≥43.2", "Bladder", "Rectum", "25.0%")
+    assert [told for told in wanted if told not in bare] == []
