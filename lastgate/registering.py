@@ -203,7 +203,7 @@ def _dataset(record: PatientRecord, fixed: _Series, moving: _Series, found: Regi
 def _comment(found: Registered) -> str:
     """Return the method as far as an LO of 64 characters holds it; the decision tells it whole."""
     words = found.method.partition(":")[0]
-    return f"{words}; then demons"[:LO_LENGTH] if found.kind == "deformable" else words[:LO_LENGTH]
+    return f"{words}; then bent"[:LO_LENGTH] if found.kind == "deformable" else words[:LO_LENGTH]
 
 
 def _side(series: _Series) -> Side:

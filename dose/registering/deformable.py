@@ -1,9 +1,8 @@
-"""Deformable registration of two CT: demons after the rigid step.
+"""Deformable registration of two CT, after the rigid step.
 
-Fast symmetric forces demons (Vercauteren et al., NeuroImage 45:S61, 2009; SimpleITK), coarse to fine, with the field
-smoothed after every step, which keeps it a map of tissue: the smoothing is the price of detail, and its length is told
-in the method. Demons take both images at their HU; a CT with contrast medium beside one without pulls at the vessels.
-What was resected or has regressed has no partner, and no registration can find one: mark it as invalid.
+The field is sought by `dose.registering.bending`. Both images are taken at their HU: a CT with contrast medium beside
+one without pulls at the vessels, though no harder than a few times the noise. What was resected or has regressed has no
+partner, and no registration can find one: mark it as invalid.
 """
 
 from typing import Any
@@ -14,11 +13,11 @@ from dose.errors import NotConverged
 from dose.grids.fields import DisplacementStep
 from dose.grids.grid import Geometry, ImageVolume, Mask
 from dose.grids.transforms import Transform
+from dose.registering.bending import STIFFNESS, bent_field, spread
 from dose.registering.images import (
     BODY_HU,
     BODY_WINDOW,
     SOFT_WINDOW,
-    array,
     brought,
     itk_image,
     similarity,
@@ -28,11 +27,6 @@ from dose.registering.images import (
 )
 from dose.registering.rigid import Registered, Tell, register_rigid, silent
 
-SMOOTHING_VOXELS = 2.0
-"""Standard deviation of the Gaussian that smooths the field after every step, in voxels of the level."""
-
-_LEVELS = (4, 2, 1)
-_STEPS = (80, 60, 30)
 _WORSE = 0.02
 
 
@@ -64,20 +58,18 @@ def register_deformable(
     spacing = max(working_spacing_mm(fixed.geometry), working_spacing_mm(moving.geometry))
     geometry = upright(fixed.geometry, spacing)
     ours = itk_image(np.clip(brought(fixed, geometry), SOFT_WINDOW.low, SOFT_WINDOW.high), geometry)
-    theirs = _laid(moving, start.transform, geometry, spacing)
-    field: Any = None
-    for by, steps in zip(_LEVELS, _STEPS, strict=True):
-        tell(f"Bending at {by * spacing:g} mm")
-        field = _demons(_coarse(ours, by), _coarse(theirs, by), field, steps)
-    vectors = array(field).astype(np.float32)
-    transform = Transform((DisplacementStep(vectors_mm=vectors, geometry=geometry), *start.transform.steps))
+    theirs, known = _laid(moving, start.transform, geometry, spacing)
+    tell(f"Bending at {spacing:g} mm")
+    field = spread(*bent_field(ours, theirs, known), geometry)
+    step = DisplacementStep(vectors_mm=field, geometry=geometry)
+    transform = Transform((step, *start.transform.steps))
     return _judged(fixed, moving, start, transform, spacing)
 
 
-def _laid(moving: ImageVolume, transform: Transform, geometry: Geometry, spacing_mm: float) -> Any:
-    """Return the moving image on the grid of the fixed one, moved rigidly; its edge values go on where it ends.
+def _laid(moving: ImageVolume, transform: Transform, geometry: Geometry, spacing_mm: float) -> tuple[Any, Any]:
+    """Return the moving image on the grid of the fixed one, moved rigidly, and 1 where it is known, else 0.
 
-    Air beyond the last slice would pull the whole body towards the end of the shorter scan.
+    Its edge values go on where it ends: a step to air there would be taken for a surface.
     """
     itk = simple_itk()
     matrix = transform.matrix
@@ -90,34 +82,9 @@ def _laid(moving: ImageVolume, transform: Transform, geometry: Geometry, spacing
     laying = itk.ResampleImageFilter()
     laying.SetReferenceImage(itk_image(np.zeros(geometry.shape, dtype=np.uint8), geometry))
     laying.SetTransform(rigid)
+    known = laying.Execute(itk_image(np.ones(own.shape, dtype=np.uint8), own))
     laying.SetUseNearestNeighborExtrapolator(True)
-    return laying.Execute(itk_image(values, own))
-
-
-def _coarse(image: Any, by: int) -> Any:
-    """Return an image at a coarser level, smoothed at the finest too: forces follow noise as they follow edges."""
-    itk = simple_itk()
-    smooth = itk.SmoothingRecursiveGaussian(image, 0.5 * by * image.GetSpacing()[0])
-    return itk.Shrink(smooth, [by] * 3)
-
-
-def _demons(fixed: Any, moving: Any, field: Any, steps: int) -> Any:
-    """Return the field at one level, begun with that of the coarser one."""
-    itk = simple_itk()
-    if field is None:
-        begun = itk.Image(fixed.GetSize(), itk.sitkVectorFloat64)
-        begun.CopyInformation(fixed)
-    else:
-        laying = itk.ResampleImageFilter()
-        laying.SetReferenceImage(fixed)
-        laying.SetUseNearestNeighborExtrapolator(True)
-        begun = laying.Execute(field)
-    demons = itk.FastSymmetricForcesDemonsRegistrationFilter()
-    demons.SetNumberOfIterations(steps)
-    demons.SetSmoothDisplacementField(True)
-    demons.SetStandardDeviations(SMOOTHING_VOXELS)
-    demons.SetMaximumUpdateStepLength(2.0)
-    return demons.Execute(fixed, moving, begun)
+    return laying.Execute(itk_image(values, own)), known
 
 
 def _judged(
@@ -131,8 +98,8 @@ def _judged(
         transform=transform,
         kind="deformable",
         method=(
-            f"{start.method}; then demons with fast symmetric forces at {spacing_mm:g} mm, "
-            f"field smoothed over {SMOOTHING_VOXELS * spacing_mm:g} mm (SimpleITK)"
+            f"{start.method}; then bent from coarse to fine until HU agree at {spacing_mm:g} mm, "
+            f"with as little curvature as can be (Gauss-Newton, stiffness {STIFFNESS:g})"
         ),
         convergence=start.convergence,
     )

@@ -38,7 +38,7 @@ class Window:
 
 BONE_WINDOW = Window(low=100.0, high=1000.0)
 TISSUE_WINDOW = Window(low=-300.0, high=600.0)
-SOFT_WINDOW = Window(low=-200.0, high=300.0)
+SOFT_WINDOW = Window(low=-150.0, high=250.0)
 BODY_WINDOW = Window(low=-1000.0, high=500.0)
 
 

