@@ -171,7 +171,7 @@ def overlap_rules(own: Path | None = None) -> OverlapRules:
 
 def irradiated(gathered: Gathered, rules: OverlapRules) -> dict[str, Irradiated]:
     """Return the irradiated volume of each course, by dossier id, on one grid."""
-    geometry = _thinned(gathered.geometry)
+    geometry = thinned(gathered.geometry)
     found = {}
     for dossier_id in dict.fromkeys(one.dossier_id for one in gathered.exposures):
         total = physical_sum(gathered, geometry, only=dossier_id)
@@ -293,7 +293,7 @@ def _largest(total: Sum, cc: float) -> float:
     return float(np.partition(doses, doses.size - count)[doses.size - count])
 
 
-def _thinned(geometry: Geometry) -> Geometry:
+def thinned(geometry: Geometry) -> Geometry:
     """Return every second voxel of a grid along each axis, as often as it has too many."""
     while int(np.prod(geometry.shape)) > _MOST_VOXELS:
         nz, ny, nx = geometry.shape

@@ -1,17 +1,19 @@
-"""What is read of a composite: the picture and the report in two languages, the approved one byte for byte."""
+"""What is read of a composite: the pictures and the report in two languages, the approved one byte for byte."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from archive.errors import NotFound
 from courses.composite import Composite
+from courses.hot_points import HotPoint
 from lastgate import derived
 from lastgate.approving import figures_sha256
 from lastgate.composed_objects import made_on
-from lastgate.pictures import in_language, isodose_picture
+from lastgate.pictures import Planes, isodose_picture, planes_through
 from lastgate.wiring import House
 from reports.composite import render_composite
-from reports.figures import IsodosePicture, render_png
+from reports.figures import render_png
 from reports.render import Language
 
 Json = dict[str, Any]
@@ -20,35 +22,34 @@ _REPORTS: Final = (
     ("report_pdf", "composite-zh.pdf", Language.ZH),
     ("report_pdf_en", "composite-en.pdf", Language.EN),
 )
-_PICTURE: Final = "isodoses.png"
+_PICTURES: Final = (("picture", "isodoses.png"), ("picture_further", "isodoses-further.png"))
 
 
-def write_papers(house: House, composite: Composite, answer: Json, folder: Path) -> None:
-    """Write picture and reports, and name them in the answer."""
-    picture = isodose_picture(composite, house.reader)
-    if picture is not None:
-        (folder / _PICTURE).write_bytes(render_png(picture, typeface=house.typeface))
-        answer["files"]["picture"] = str(folder / _PICTURE)
+def write_papers(house: House, composite: Composite, answer: Json, folder: Path, points: Sequence[HotPoint]) -> None:
+    """Write pictures and reports, and name them in the answer."""
+    drawn = planes_through(points, composite, house.reader)
+    for (what, name), planes in zip(_PICTURES, drawn, strict=False):
+        picture = isodose_picture(planes, composite, Language.EN.value)
+        (folder / name).write_bytes(render_png(picture, typeface=house.typeface))
+        answer["files"][what] = str(folder / name)
     approved = _approved(house, answer)
     for place, (what, name, language) in enumerate(_REPORTS):
-        body = approved[place] if approved else report(house, composite, answer, picture, language)
+        body = approved[place] if approved else report(house, composite, answer, drawn, language)
         (folder / name).write_bytes(body)
         answer["files"][what] = str(folder / name)
 
 
-def reports(house: House, composite: Composite, answer: Json) -> list[bytes]:
+def reports(house: House, composite: Composite, answer: Json, points: Sequence[HotPoint]) -> list[bytes]:
     """Return the report in all languages."""
-    picture = isodose_picture(composite, house.reader)
-    return [report(house, composite, answer, picture, language) for _, _, language in _REPORTS]
+    drawn = planes_through(points, composite, house.reader)
+    return [report(house, composite, answer, drawn, language) for _, _, language in _REPORTS]
 
 
-def report(
-    house: House, composite: Composite, answer: Json, picture: IsodosePicture | None, language: Language
-) -> bytes:
+def report(house: House, composite: Composite, answer: Json, drawn: Sequence[Planes], language: Language) -> bytes:
     """Return the report in one language; its number names the figures."""
     return render_composite(
         answer,
-        picture=in_language(picture, composite, language.value) if picture is not None else None,
+        pictures=[isodose_picture(planes, composite, language.value) for planes in drawn],
         created=made_on(answer, composite),
         number=figures_sha256(answer)[:12],
         language=language,

@@ -18,6 +18,7 @@ from archive.model import PatientRecord
 from courses.answers import composite_answer, read_organs
 from courses.composite import Composite, compose
 from courses.further import with_further
+from courses.hot_points import HotPoint, hot_points, point_rows
 from courses.provenance import assumptions, provenance
 from courses.questions import Questions
 from lastgate import derived
@@ -40,10 +41,13 @@ class Composed:
     ----------
     answer
         As `lastgate composite --json` prints it, without files.
+    points
+        Where its pictures are cut.
     """
 
     composite: Composite
     answer: Json
+    points: tuple[HotPoint, ...]
 
 
 def composed(
@@ -69,7 +73,9 @@ def composed(
     answer["assumptions"] = assumptions(composite, asked)
     answer["provenance"] = provenance(composite, asked, data_files=house.biology.data_files)
     answer["asked"] = asked_of(asked, onto=onto, as_of=as_of, as_planned=as_planned)
-    return Composed(composite=composite, answer=with_status(answer, record))
+    points = hot_points(composite)
+    answer["points"] = point_rows(points)
+    return Composed(composite=composite, answer=with_status(answer, record), points=points)
 
 
 def compose_patient(
@@ -95,7 +101,7 @@ def compose_patient(
         write_objects(making)
         write_effects(making)
         write_mapped_structures(making)
-        write_papers(house, composite, answer, folder)
+        write_papers(house, composite, answer, folder, made.points)
         _write_json(answer, folder / "composite.json")
     return answer
 
@@ -127,7 +133,7 @@ def approve_composite(
     made = composed(house, record, onto=onto, as_of=as_of, questions=questions)
     refuse_approval(made.answer, account, reason)
     signed = approved_by(made.answer, account, reason, house.desk.clock())
-    kept = [derived.keep(house, body) for body in reports(house, made.composite, signed)]
+    kept = [derived.keep(house, body) for body in reports(house, made.composite, signed, made.points)]
     act = approval_of(made.answer, reason, kept)
     event = approval_event(made.answer, act, account, record.key)
     house.desk.settle(record.key, act, account=account, event=event, seen=seen)

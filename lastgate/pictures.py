@@ -1,25 +1,31 @@
-"""Isodose pictures of a composite: planes through the hottest voxel, over the planning image."""
+"""Isodose pictures of a composite: planes through highest overlap and highest dose, over the planning image."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from courses.answers import structures_of
 from courses.composite import Composite
+from courses.hot_points import HotPoint
 from courses.reading import Reader
-from dose.shapes.planes import Orientation, PlaneCut, cut, hottest_point_mm
+from dose.grids.grid import ImageVolume
+from dose.shapes.planes import Orientation, PlaneCut, cut
 from dose.shapes.structures import Structure
 from reports.figures import IsodosePicture, Outline
 
-_COLOURS = ("#e31a1c", "#33a02c", "#6a3d9a", "#b15928", "#1f78b4", "#ff7f00")
+_COLOURS = ("#FFFFFF", "#00E0D0", "#F5B7FF", "#D2FF72", "#FFD8B0", "#A9C7FF")
 _TARGETS = frozenset({"PTV", "CTV", "GTV"})
 _PIXEL_MM = 1.0
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "prescription": "prescription {target}",
         "highest": "highest known dose",
+        "overlap": "Planes through the point of highest overlap ({at} mm): {doses}",
+        "dose": "Planes through the point of the highest known dose ({at} mm): {doses}",
+        "course": "course {number} {gy} {unit}",
+        "sum": "sum {gy} {unit}",
         "left_out": "{label}: not in the sum, see the table of courses",
         "given": "{given} of {planned} fractions",
         "as_planned": "{planned} fractions as planned",
@@ -31,6 +37,10 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "zh": {
         "prescription": "处方 {target}",
         "highest": "已知最高剂量",
+        "overlap": "各平面通过疗程重叠最高点（{at} mm）：{doses}",
+        "dose": "各平面通过已知剂量最高点（{at} mm）：{doses}",
+        "course": "疗程{number} {gy} {unit}",
+        "sum": "合计 {gy} {unit}",
         "left_out": "{label}：未计入，见疗程表",
         "given": "{planned}次中的{given}次",
         "as_planned": "按计划{planned}次",
@@ -42,38 +52,60 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def isodose_picture(composite: Composite, reader: Reader, *, language: str = "en") -> IsodosePicture | None:
-    """Return axial, coronal and sagittal planes with isodoses in Gy, targets outlined, and where it all comes from.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Planes:
+    """The three planes through a point and the outlines on them; words are put to them by `isodose_picture`."""
 
-    The planes go through the voxel with the highest known dose; there is no picture where no dose is known.
-    """
-    if composite.total.grid.max_gy <= 0:
-        return None
-    through = hottest_point_mm(composite.total.grid)
+    point: HotPoint
+    cuts: Sequence[PlaneCut]
+    outlines: Sequence[Outline]
+
+
+def planes_through(points: Sequence[HotPoint], composite: Composite, reader: Reader) -> list[Planes]:
+    """Cut axial, coronal and sagittal planes through each point, targets outlined; the image is read once."""
+    if not points:
+        return []
     image = reader.image(composite.image) if composite.image else None
-    cuts = [cut(way, through, composite.total.grid, image=image, pixel_mm=_PIXEL_MM) for way in Orientation]
     drawn = structures_of(composite, reader).structures
     targets = [one for one in drawn if one.interpreted_type in _TARGETS][: len(_COLOURS)]
-    reference, name = _reference(composite, _WORDS[language])
+    return [_planes(point, composite, image, targets) for point in points]
+
+
+def _planes(point: HotPoint, composite: Composite, image: ImageVolume | None, targets: Sequence[Structure]) -> Planes:
+    grid = composite.total.grid
+    cuts = [cut(way, point.at_mm, grid, image=image, pixel_mm=_PIXEL_MM) for way in Orientation]
+    outlines = [
+        Outline(name=one.name, colour=colour, lines_mm=[_lines(one, plane) for plane in cuts])
+        for one, colour in zip(targets, _COLOURS, strict=False)
+    ]
+    return Planes(point=point, cuts=cuts, outlines=outlines)
+
+
+def isodose_picture(planes: Planes, composite: Composite, language: str) -> IsodosePicture:
+    """Return the planes with isodoses in Gy, and in words through which point they go and where it all comes from."""
+    words = _WORDS[language]
+    reference, name = _reference(composite, words)
+    unit = "Gy" if composite.dose_type == "PHYSICAL" else "Gy(RBE)"
     return IsodosePicture(
-        cuts=cuts,
+        cuts=planes.cuts,
         reference_gy=reference,
         reference_name=name,
-        unit="Gy" if composite.dose_type == "PHYSICAL" else "Gy(RBE)",
-        outlines=[
-            Outline(name=one.name, colour=colour, lines_mm=[_lines(one, plane) for plane in cuts])
-            for one, colour in zip(targets, _COLOURS, strict=False)
-        ],
-        provenance=_provenance(composite, _WORDS[language]),
+        unit=unit,
+        outlines=planes.outlines,
+        provenance=[_through(planes.point, composite, unit, words), *_provenance(composite, words)],
         language=language,
     )
 
 
-def in_language(picture: IsodosePicture, composite: Composite, language: str) -> IsodosePicture:
-    """Return a picture of this composite with its words in another language; the planes are not cut again."""
-    words = _WORDS[language]
-    _, name = _reference(composite, words)
-    return replace(picture, language=language, reference_name=name, provenance=_provenance(composite, words))
+def _through(point: HotPoint, composite: Composite, unit: str, words: Mapping[str, str]) -> str:
+    """Return through which point planes go and what each course gives there; courses by their number in the report."""
+    numbers = {one.id: place for place, one in enumerate(composite.dossiers, start=1)}
+    doses = [
+        words["course"].format(number=numbers[dossier], gy=f"{gy:.1f}", unit=unit) for dossier, gy in point.by_course_gy
+    ]
+    doses.append(words["sum"].format(gy=f"{point.known_gy:.1f}", unit=unit))
+    at = ", ".join(f"{name} {value:.1f}" for name, value in zip("xyz", point.at_mm, strict=True)).replace("-", "−")
+    return words[point.what].format(at=at, doses=words["comma"].join(doses))
 
 
 def _reference(composite: Composite, words: Mapping[str, str]) -> tuple[float, str]:

@@ -4,7 +4,7 @@ Reads the mapping that `lastgate composite --json` prints (DESIGN section 6) and
 is null is not known: the report then gives the least and the most it can be, never a number in between.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -34,7 +34,7 @@ _UNIT_IF_UNTOLD: Final = "physical"
 def render_composite(
     composite: Mapping[str, Any],
     *,
-    picture: IsodosePicture | None,
+    pictures: Sequence[IsodosePicture],
     created: datetime | date,
     number: str,
     language: Language = Language.ZH,
@@ -46,8 +46,8 @@ def render_composite(
     ----------
     composite
         The mapping of `lastgate composite --json`.
-    picture
-        Planes of the composite; None prints the report without one and says so.
+    pictures
+        Planes of the composite; without any the report says so.
     created
         Date of the report.
     number
@@ -65,29 +65,29 @@ def render_composite(
     from reports import pdf
 
     moment = created if isinstance(created, datetime) else datetime(created.year, created.month, created.day)
-    charts = _charts(composite, language)
+    charts: dict[str, Picture] = dict(_charts(composite, language))
+    shown: dict[str, Picture] = {f"isodoses-{place}": picture for place, picture in enumerate(pictures)}
     text = composite_markup(
         composite,
-        has_picture=picture is not None,
+        isodoses=list(shown),
         charts=list(charts),
         created=moment.date(),
         number=number,
         language=language,
     )
-    pictures: dict[str, Picture] = dict(charts) if picture is None else {"isodoses": picture, **charts}
-    return pdf.render(text, typeface=typeface or Typeface(), created=moment, pictures=pictures)
+    return pdf.render(text, typeface=typeface or Typeface(), created=moment, pictures={**shown, **charts})
 
 
 def composite_markup(
     composite: Mapping[str, Any],
     *,
-    has_picture: bool,
+    isodoses: list[str],
     charts: list[str],
     created: date,
     number: str,
     language: Language,
 ) -> str:
-    """Return the page XML of a composite report (parameters as `render_composite`; `charts` are names of pictures)."""
+    """Return the page XML of a composite report (parameters as `render_composite`; names of pictures)."""
     wordings = Wordings(language=language.value, words=load_words())
     status = status_of(composite)
     page = (
@@ -103,7 +103,7 @@ def composite_markup(
             mark="" if status.state == "approved" else DRAFT_MARK,
             number=number,
             printed=created,
-            has_picture=has_picture,
+            isodoses=isodoses,
             charts=charts,
             asked={"fractions": None, "limits": None, **(composite.get("asked") or {})},
             **_tables(composite, wordings),

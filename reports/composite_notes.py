@@ -3,11 +3,14 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from reports.assemble import person_name
 from reports.composite_figures import Told, Wordings, listed
 from reports.wording import number
+
+_KINDS: Final = {"dose-kind": "figure", "registered": "registration"}
+"""Where the words for the kind in an assumption stand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +106,8 @@ def assumptions_of(composite: Told, wordings: Wordings) -> list[str]:
     for one in composite.get("assumptions") or ():
         pattern = wordings.of("assumption", str(one["code"]))
         figures = {key: _said(value) for key, value in one.items() if key != "code"}
+        if "kind" in figures:
+            figures["kind"] = wordings.of(_KINDS[str(one["code"])], figures["kind"])
         found.append(pattern.format(**figures))
     return found
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reportlab.platypus import Table, TableStyle
 
-from reports import markup
+from reports import markup, theme
 from reports.bars import Bar, Bars
 from reports.errors import TemplateFault
 from reports.flowables import Box, Columns, Figure, Picture, Rule, Stack, TextBlock, colour
@@ -203,10 +203,22 @@ def _rule(_element: "Element", setting: Setting) -> list[Any]:
 def flowing_page(element: "Element", setting: Setting) -> list[Any]:
     """Build a page that may run over several: a heading goes over with the first lines of what it heads."""
     flowing = blocks(element, setting)
-    for block in flowing:
+    for place, block in enumerate(flowing):
         if getattr(block, "role", "") in {"H2", "H3"}:
-            block.room_below = _ROOM_BELOW_HEADING
+            block.room_below = _room_below(flowing[place + 1 :], setting)
     return flowing
+
+
+def _room_below(following: Sequence[Any], setting: Setting) -> float:
+    """Return what must stand on the page of a heading: a picture as a whole, or the first lines, after a note too."""
+    room = _ROOM_BELOW_HEADING
+    for block in following[:2]:
+        if isinstance(block, Figure):
+            return room - _ROOM_BELOW_HEADING + float(block.wrap(setting.width, 0.0)[1]) + 6.0
+        if getattr(block, "role", "") != "P":
+            break
+        room += float(block.wrap(setting.width, theme.PAGE_HEIGHT)[1])
+    return room
 
 
 def whole_page(element: "Element", setting: Setting) -> Stack:

@@ -6,6 +6,7 @@ from pathlib import Path
 from shutil import which
 from typing import Any
 
+import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813 - as everybody calls it
 from pydicom import Dataset, dcmread
@@ -13,12 +14,14 @@ from pydicom.uid import RTIonPlanStorage
 
 from archive.uids import is_own
 from courses.composite import compose
+from courses.hot_points import hot_points
 from courses.questions import Questions
+from courses.summing import physical_sum
 from dose.shapes.planes import Orientation
 from lastgate.composed_objects import Making
 from lastgate.composing import compose_patient, composed
 from lastgate.effect_objects import write_effects
-from lastgate.pictures import in_language, isodose_picture
+from lastgate.pictures import isodose_picture, planes_through
 from lastgate.reception import take_in
 from lastgate.sample import Department, SamplePatient
 from lastgate.wiring import House
@@ -91,7 +94,7 @@ def test_objects_when_written_then_they_lie_in_study_and_frame_of_the_image_and_
     assert (dose.DoseSummationType, dose.DoseType) == ("MULTI_PLAN", "PHYSICAL")
     assert dose.SeriesDescription == "INCOMPLETE Composite physical dose as delivered, draft"
     assert {name for name, path in answer["files"].items() if path} == {
-        "rtdose_physical", "rtdose_eqd2", "unknown", "picture", "report_pdf", "report_pdf_en",
+        "rtdose_physical", "rtdose_eqd2", "unknown", "picture", "picture_further", "report_pdf", "report_pdf_en",
     }  # fmt: skip
 
 
@@ -190,24 +193,34 @@ def test_composite_when_asked_for_then_the_journal_tells_it(lung: House) -> None
     assert composed[-1]["subject"].keys() == {"patient", "onto", "complete"}
 
 
-def test_picture_when_drawn_then_planes_go_through_the_hottest_voxel_and_show_the_targets_there(lung: House) -> None:
+def test_pictures_when_courses_overlap_then_planes_go_through_where_both_gave_most_and_the_hottest_voxel(
+    lung: House,
+) -> None:
     composite = compose(lung.patient("SAMPLE-0001"), lung.reader)
-    picture = isodose_picture(composite, lung.reader)
-    assert picture is not None
+    points = hot_points(composite)
+    drawn = planes_through(points, composite, lung.reader)
+    assert [point.what for point in points] == ["overlap", "dose"][: len(points)]
+    total, parts = composite.total.grid, composite.gathered
+    courses = [physical_sum(parts, only=one.id).lower_gy for one in composite.dossiers]
+    assert min(gy for _, gy in points[0].by_course_gy) == pytest.approx(float(np.minimum(*courses).max()), abs=1e-3)
+    assert points[0].known_gy == pytest.approx(sum(gy for _, gy in points[0].by_course_gy), abs=1e-3)
+    assert points[-1].known_gy == pytest.approx(total.max_gy, abs=1e-3)
+    picture = isodose_picture(drawn[-1], composite, "en")
     axial = next(one for one in picture.cuts if one.orientation is Orientation.AXIAL)
     assert axial.ct_hu is not None
-    assert axial.dose_gy[axial.known].max() > 0.9 * composite.total.grid.max_gy
+    assert axial.dose_gy[axial.known].max() > 0.9 * total.max_gy
     assert (picture.reference_gy, picture.reference_name, picture.unit) == (35.0, "prescription PTVp", "Gy")
     target = next(one for one in picture.outlines if one.name == "PTVp")
     place = picture.cuts.index(axial)
     assert [bool(lines) for lines in target.lines_mm] == [n == place for n in range(3)]
     (line,) = target.lines_mm[place]
     assert line[0] == pytest.approx(line[-1])
-    assert picture.provenance == [
+    assert f"sum {points[-1].known_gy:.1f} Gy" in picture.provenance[0]
+    assert picture.provenance[1:] == [
         "LungL_60Gy: 30 of 30 fractions, same frame of reference",
         "LungL_SBRT: 5 of 5 fractions, same frame of reference",
     ]
-    chinese = in_language(picture, composite, "zh")
-    assert chinese.cuts is picture.cuts
+    chinese = isodose_picture(drawn[0], composite, "zh")
     assert (chinese.language, chinese.reference_name) == ("zh", "处方 PTVp")
-    assert chinese.provenance[1] == "LungL_SBRT：5次中的5次，同一坐标系"
+    assert "重叠最高点" in chinese.provenance[0]
+    assert chinese.provenance[2] == "LungL_SBRT：5次中的5次，同一坐标系"

@@ -40,7 +40,7 @@ class Drawn(PngSurface):
 
 def text_of(typeface: Typeface, mapping: dict[str, Any], language: Language = Language.EN) -> str:
     content = render_composite(
-        mapping, picture=None, created=date(2026, 11, 10), number="C-7", language=language, typeface=typeface
+        mapping, pictures=[], created=date(2026, 11, 10), number="C-7", language=language, typeface=typeface
     )
     return " ".join("\n".join(reading.pages(content)).split())
 
@@ -95,7 +95,7 @@ def test_report_when_printed_with_its_picture_then_bytes_are_equal_and_fonts_emb
     first, second = (
         render_composite(
             sample.composite(),
-            picture=picture(phantom(), language=language.value),
+            pictures=[picture(phantom(), language=language.value)],
             created=date(2026, 11, 10),
             number="C-7",
             language=language,
