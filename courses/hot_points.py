@@ -1,9 +1,9 @@
 """Where pictures of a composite are cut: the point of highest overlap, and that of the highest dose.
 
 The highest overlap is where the second-highest of the courses' doses is largest: with two courses where the lesser of
-both is. It is found among what is known and certainly given, in Gy as stored; what lies outside a grid may be more
-and is hatched in the picture. The highest dose of a sum often lies where one course alone gave it, and shows nothing of how
-courses meet; so both are shown where they lie apart (decision 0037).
+both is. It is found among what is known and certainly given, in Gy as stored; what lies outside a grid may be more and
+is hatched in the picture. The highest dose of a sum often lies where one course alone gave it, and shows nothing of
+how courses meet; so both are shown where they lie apart (decision 0037).
 """
 
 from collections.abc import Sequence
