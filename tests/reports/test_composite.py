@@ -1,12 +1,14 @@
 """The report of a composite dose."""
 
+import copy
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reports.composite import render_composite
+from reports.composite import composite_markup, render_composite
 from reports.composite_effects import chart_rows
 from reports.errors import TemplateFault
 from reports.fonts import Faces, Typeface, Weight
@@ -190,3 +192,35 @@ def test_report_when_figures_stand_side_by_side_then_each_is_printed(typeface: T
     bare = "".join(text_of(typeface, composite, language).split())
     wanted = ("45.3", "57.4(43.2–61.8)", "≥43.2", "Bladder", "Rectum", "25.0%")
     assert [told for told in wanted if told not in bare] == []
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_report_when_a_figure_of_the_answer_changes_then_the_paper_changes(language: Language) -> None:
+    def markup(mapping: dict[str, Any]) -> str:
+        return composite_markup(
+            mapping, isodoses=[], charts=[], created=date(2026, 11, 10), number="C-7", language=language
+        )
+
+    def places(told: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
+        items = told.items() if isinstance(told, dict) else enumerate(told) if isinstance(told, list) else ()
+        for key, item in items:
+            yield from places(item, *path, key)
+        if isinstance(told, int | float) and not isinstance(told, bool):
+            yield path
+
+    body = copy.deepcopy(sample.answered())
+    printed, told = markup(body), []
+    for kind in ("physical", "eqd2", "eqd2_lql", "ensemble", "search_radius"):
+        told += list(places(body["structures"][0][kind], "structures", 0, kind))
+    told += list(places(body["remaining"], "remaining")) + list(places(body["courses"], "courses"))
+    silent = []
+    for *way, last in told:
+        changed = copy.deepcopy(body)
+        inner: Any = changed
+        for step in way:
+            inner = inner[step]
+        inner[last] += 3
+        if markup(changed) == printed:
+            silent.append((*way, last))
+    assert len(told) > 60
+    assert silent == []
